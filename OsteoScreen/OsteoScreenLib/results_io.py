@@ -1,0 +1,192 @@
+"""`result.json`: from the dataclasses of :mod:`OsteoScreenLib.results` to the file and back.
+
+The file's form is the JSON schema beside this module, ``result.schema.json``; nothing is written that it does not
+accept, and no number that JSON cannot hold.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import tempfile
+from dataclasses import fields, is_dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .errors import InputError, OsteoScreenError
+from .results import (
+    SCHEMA,
+    BundleUse,
+    Calibration,
+    Check,
+    Classification,
+    Densitometry,
+    InputDescription,
+    Level,
+    RoiMeasures,
+    ScreeningResult,
+)
+
+SCHEMA_PATH = Path(__file__).with_name("result.schema.json")
+
+
+@lru_cache(maxsize=1)
+def result_schema() -> dict[str, Any]:
+    """Return the published JSON schema (draft 2020-12) of `result.json`."""
+    schema: dict[str, Any] = json.loads(SCHEMA_PATH.read_text(encoding="utf-8"))
+    return schema
+
+
+def to_dict(result: ScreeningResult) -> dict[str, Any]:
+    """Return the result as plain JSON values, with the keys of `result.json`.
+
+    Raises OsteoScreenError when a number is not finite or a value has no JSON form.
+    """
+    document = {"schema": SCHEMA, **_plain(result, "result")}
+    for level in document["levels"].values():
+        del level["name"]
+    return document
+
+
+def from_dict(document: dict[str, Any]) -> ScreeningResult:
+    """Return the result that a `result.json` document describes; keys of later versions are ignored.
+
+    Raises InputError when the document does not follow the schema.
+    """
+    problem = _first_problem(document)
+    if problem:
+        raise InputError(f"This is not a valid OsteoScreen result: {problem}.")
+    densitometry = document["densitometry"]
+    classification = document["classification"]
+    return ScreeningResult(
+        status=document["status"],
+        input=_build(InputDescription, {**document["input"], "spacing_mm": tuple(document["input"]["spacing_mm"])}),
+        eligibility=[_build(Check, check) for check in document["eligibility"]],
+        levels={name: _build(Level, {**level, "name": name}) for name, level in document["levels"].items()},
+        roi={name: _roi(roi) for name, roi in document["roi"].items()},
+        densitometry=None if densitometry is None else _densitometry(densitometry),
+        classification=None if classification is None else _build(Classification, classification),
+        agreement=document["agreement"],
+        bundles=[_build(BundleUse, bundle) for bundle in document["bundles"]],
+        software=dict(document["software"]),
+        timing_s=dict(document["timing_s"]),
+        disclaimer=document["disclaimer"],
+    )
+
+
+def write_result(result: ScreeningResult, path: str | os.PathLike[str]) -> Path:
+    """Write `result.json` whole or not at all, and return its path.
+
+    Raises OsteoScreenError when the result does not follow the schema, holds a number that is not finite, or the
+    file cannot be written.
+    """
+    document = to_dict(result)
+    problem = _first_problem(document)
+    if problem:
+        raise OsteoScreenError(f"The result was not written, because it does not follow its schema: {problem}.")
+    text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    return write_text_atomically(text, path)
+
+
+def read_result(path: str | os.PathLike[str]) -> ScreeningResult:
+    """Read a `result.json`.  Raises InputError when it is missing, not JSON, or does not follow the schema."""
+    try:
+        document = json.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"The result {path} cannot be read: {error.strerror or error}.") from error
+    except ValueError as error:
+        raise InputError(f"The result {path} is not a JSON file: {error}.") from error
+    return from_dict(document)
+
+
+def write_text_atomically(text: str, path: str | os.PathLike[str]) -> Path:
+    """Write UTF-8 text under a temporary name in the same folder, then give it its name; return the path."""
+    target = Path(path)
+    temporary = None
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(
+            "w", encoding="utf-8", newline="\n", dir=target.parent, prefix=f".{target.name}.", delete=False
+        ) as file:
+            temporary = file.name
+            # A temporary file is private to its owner; the finished one gets the rights that any new file gets.
+            os.chmod(temporary, 0o666 & ~_umask())
+            file.write(text)
+        os.replace(temporary, target)
+    except OSError as error:
+        raise OsteoScreenError(f"{target} cannot be written: {error.strerror or error}.") from error
+    finally:
+        if temporary and os.path.exists(temporary):
+            os.unlink(temporary)
+    return target
+
+
+def _umask() -> int:
+    """Return the process's mask for new files; reading it means setting it."""
+    mask = os.umask(0o022)
+    os.umask(mask)
+    return mask
+
+
+def _plain(value: Any, where: str) -> Any:
+    """Return a value as JSON types; `where` names it in the error."""
+    if value is None or isinstance(value, (str, bool)):
+        return value
+    if is_dataclass(value) and not isinstance(value, type):
+        return {item.name: _plain(getattr(value, item.name), f"{where}.{item.name}") for item in fields(value)}
+    if isinstance(value, np.bool_):
+        return bool(value)
+    if isinstance(value, (int, np.integer)):
+        return int(value)
+    if isinstance(value, (float, np.floating)):
+        if not math.isfinite(value):
+            raise OsteoScreenError(f"The result was not written, because {where} is not a finite number ({value}).")
+        return float(value)
+    if isinstance(value, dict):
+        return {str(key): _plain(item, f"{where}.{key}") for key, item in value.items()}
+    if isinstance(value, (list, tuple, np.ndarray)):
+        return [_plain(item, f"{where}[{index}]") for index, item in enumerate(value)]
+    raise OsteoScreenError(f"The result was not written, because {where} has no JSON form ({type(value).__name__}).")
+
+
+def _first_problem(document: Any) -> str | None:
+    """Return where and why the document departs from the schema, in words, or None."""
+    from jsonschema import Draft202012Validator
+    from jsonschema.exceptions import best_match
+
+    error = best_match(Draft202012Validator(result_schema()).iter_errors(document))
+    return None if error is None else f"{error.json_path}: {error.message[:300]}"
+
+
+def _build(kind: type, document: dict[str, Any]) -> Any:
+    """Return the dataclass with the keys of the document that it knows."""
+    known = {item.name for item in fields(kind)}
+    return kind(**{key: value for key, value in document.items() if key in known})
+
+
+def _roi(document: dict[str, Any]) -> RoiMeasures:
+    centre = document["circle_centre_ras_mm"]
+    return _build(  # type: ignore[no-any-return]
+        RoiMeasures,
+        {
+            **document,
+            "circle_centre_ras_mm": None if centre is None else tuple(centre),
+            "outline_ras_mm": [tuple(point) for point in document["outline_ras_mm"]],
+            "centroid_ras_mm": tuple(document["centroid_ras_mm"]),
+        },
+    )
+
+
+def _densitometry(document: dict[str, Any]) -> Densitometry:
+    return _build(  # type: ignore[no-any-return]
+        Densitometry,
+        {
+            **document,
+            "calibration": _build(Calibration, document["calibration"]),
+            "bmd_mg_cm3": dict(document["bmd_mg_cm3"]),
+        },
+    )
