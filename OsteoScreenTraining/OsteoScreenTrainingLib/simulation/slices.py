@@ -1,0 +1,193 @@
+"""Labelled axial slices from simulated trunks: one at a time by seed, or a memory-mapped data set of them."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.lib.format import open_memmap
+from numpy.typing import NDArray
+from OsteoScreenLib.progress import Progress, silent
+from scipy import ndimage
+
+from .canvas import Grid, Plane, capsule, superellipse
+from .scanner import Scanner
+from .trunk import Trunk, cut_plane
+
+SCHEMA = "osteoscreen-slices/1"
+#: Raise it whenever the same seed gives another slice.
+GENERATOR = "osteoscreen-slices 1"
+SIZE = 512
+#: Levels a slice is drawn from, with their weights: T11 to L3 (the issue), L1 and L2 most of all.
+LEVEL_WEIGHTS = {"T10": 0.05, "T11": 0.13, "T12": 0.2, "L1": 0.27, "L2": 0.22, "L3": 0.13}
+#: A compartment smaller than this (mm2) is no body to outline: the plane runs through a disc or an endplate.
+SMALLEST_COMPARTMENT_MM2 = 250.0
+
+
+@dataclass(frozen=True)
+class SliceTruth:
+    """What is known of a simulated slice; lengths in mm, attenuation in HU, BMD in mg/cm3 of CaHA."""
+
+    index: int
+    seed: int
+    pixel_spacing_mm: float
+    level: str
+    height_mm: float
+    has_body: int
+    body_row: float
+    body_column: float
+    area_mm2: float
+    trabecular_hu: float
+    bmd: float
+    noise_sd: float
+    blur_sd_mm: float
+    thickness_mm: float
+    contrast: int
+    implant: int
+
+
+@dataclass(frozen=True)
+class SimulatedSlice:
+    """A slice (rows, columns) of int16 HU, the compartment's coverage as uint8 0..255, and the truth behind them."""
+
+    hu: NDArray[np.int16]
+    coverage: NDArray[np.uint8]
+    truth: SliceTruth
+
+
+def simulate_slice(seed: int, index: int = 0, *, size: int = SIZE) -> SimulatedSlice:
+    """Return slice ``index`` of the stream ``seed``: the same numbers give the same slice on every machine."""
+    rng = np.random.default_rng([seed, index])
+    wild = float(rng.choice([0.3, 0.7, 1.0]))
+    trunk = Trunk.random(rng, wild=wild)
+    scanner = Scanner.random(rng, wild=wild)
+    grid = _grid(rng, trunk, size)
+    thickness = float(rng.choice([0.7, 1.0, 1.25, 2.0, 2.5, 3.0, 5.0]))
+    z = _height(rng, trunk)
+    edge = scanner.edge_sd_mm(grid.pixel_mm)
+    ideal, truth, level = cut_plane(trunk, z, grid, rng, thickness_mm=thickness, edge_mm=min(edge, 1.0))
+    implant = rng.random() < 0.025
+    if implant:
+        _paint_implant(ideal, grid, trunk, z, rng)
+        truth[:] = 0
+    hu = scanner.acquire(ideal, grid.pixel_mm, rng)
+    area = float(truth.sum()) * grid.pixel_mm**2
+    has_body = area >= SMALLEST_COMPARTMENT_MM2
+    if not has_body:
+        truth[:] = 0
+    row, column = ndimage.center_of_mass(truth) if has_body else (float("nan"), float("nan"))
+    vertebra = trunk.vertebrae[level]
+    return SimulatedSlice(
+        hu=np.round(hu).astype(np.int16),
+        coverage=np.round(truth * 255).astype(np.uint8),
+        truth=SliceTruth(
+            index=index,
+            seed=seed,
+            pixel_spacing_mm=grid.pixel_mm,
+            level=level,
+            height_mm=z - trunk.centres[level][2],
+            has_body=int(has_body),
+            body_row=float(row),
+            body_column=float(column),
+            area_mm2=area if has_body else 0.0,
+            trabecular_hu=vertebra.trabecular_hu,
+            bmd=vertebra.bmd,
+            noise_sd=scanner.noise_sd,
+            blur_sd_mm=scanner.blur_sd_mm,
+            thickness_mm=thickness,
+            contrast=int(trunk.contrast),
+            implant=int(implant),
+        ),
+    )
+
+
+def _grid(rng: np.random.Generator, trunk: Trunk, size: int) -> Grid:
+    """Return a field of view: usually the whole trunk about its middle, sometimes a spine protocol's small one."""
+    pixel = float(rng.uniform(0.45, 0.98)) * 512 / size
+    field = pixel * size
+    if field > 330:
+        middle_x, middle_y = trunk.wall_centre[0] + rng.normal(0, 14), trunk.wall_centre[1] + rng.normal(0, 20)
+    else:
+        middle_x, middle_y = rng.normal(0, 25), rng.normal(-20, 30)
+    return Grid(size, pixel, middle_x - field / 2, middle_y - field / 2)
+
+
+def _height(rng: np.random.Generator, trunk: Trunk) -> float:
+    """Return a height: near the middle of a body mostly, sometimes near its ends, sometimes in a disc."""
+    level = str(rng.choice(list(LEVEL_WEIGHTS), p=list(LEVEL_WEIGHTS.values())))
+    half = trunk.vertebrae[level].half_height
+    kind = rng.choice(3, p=[0.68, 0.22, 0.10])
+    share = (rng.uniform(-0.35, 0.35), rng.choice([-1, 1]) * rng.uniform(0.35, 0.8), rng.uniform(1.05, 1.3))[kind]
+    return float(trunk.centres[level][2] + share * half)
+
+
+def _paint_implant(ideal: Plane, grid: Grid, trunk: Trunk, z: float, rng: np.random.Generator) -> None:
+    """Fill the body with cement, or put screws through its pedicles, with dark and bright streaks beside them."""
+    sx, sy = trunk.spine_at(z)
+    x, y = grid.x[None, :] - np.float32(sx), grid.y[:, None] - np.float32(sy)
+    if rng.random() < 0.5:
+        for _ in range(rng.integers(1, 4)):
+            blob = superellipse(x - rng.normal(0, 6), y - rng.normal(0, 5), (rng.uniform(4, 11), rng.uniform(4, 10)))
+            ideal += np.clip(blob + 0.5, 0, 1) * (rng.uniform(1200, 2800) - ideal)
+        return
+    for side in (-1, 1):
+        screw = capsule(x, y, (side * 22, 34), (side * rng.uniform(5, 12), -rng.uniform(2, 12)), rng.uniform(2.2, 3.6))
+        ideal += np.clip(screw + 0.5, 0, 1) * (3071 - ideal)
+        ideal -= 500 * np.exp(-np.abs(y - 10 - side * 0.25 * x) / 4) * np.exp(-np.hypot(x, y) / 60)
+
+
+def write_slices(
+    folder: Path, count: int, seed: int, *, workers: int = 1, size: int = SIZE, progress: Progress = silent
+) -> None:
+    """Write ``count`` slices into a new data set ``folder``: images.npy, masks.npy, slices.csv, dataset.json.
+
+    dataset.json is written last: a folder without it is unfinished.
+
+    Raises:
+        FileExistsError: ``folder`` already holds a finished data set.
+    """
+    folder = Path(folder)
+    if (folder / "dataset.json").exists():
+        raise FileExistsError(f"{folder} already holds a data set; choose another folder.")
+    folder.mkdir(parents=True, exist_ok=True)
+    images = open_memmap(folder / "images.npy", mode="w+", dtype=np.int16, shape=(count, size, size))
+    masks = open_memmap(folder / "masks.npy", mode="w+", dtype=np.uint8, shape=(count, size, size))
+    truths = []
+    for done, simulated in enumerate(_simulate_all(seed, count, workers, size)):
+        images[done], masks[done] = simulated.hu, simulated.coverage
+        truths.append(asdict(simulated.truth))
+        progress("simulate slices", done + 1, count)
+    images.flush()
+    masks.flush()
+    with open(folder / "slices.csv", "w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, fieldnames=list(truths[0]))
+        writer.writeheader()
+        writer.writerows(truths)
+    description = {
+        "schema": SCHEMA,
+        "kind": "simulated",
+        "generator": GENERATOR,
+        "count": count,
+        "rows": size,
+        "columns": size,
+        "seed": seed,
+    }
+    partial_file = folder / "dataset.json.partial"
+    partial_file.write_text(json.dumps(description, indent=2), encoding="utf-8")
+    os.replace(partial_file, folder / "dataset.json")
+
+
+def _simulate_all(seed: int, count: int, workers: int, size: int) -> Iterator[SimulatedSlice]:
+    simulate = partial(simulate_slice, seed, size=size)
+    if workers <= 1:
+        yield from map(simulate, range(count))
+        return
+    with ProcessPoolExecutor(workers) as pool:
+        yield from pool.map(simulate, range(count), chunksize=4)
