@@ -1,0 +1,120 @@
+"""``osteoscreen train``: train a network, go on with a training, or export its bundle."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ..training.config import TrainingConfig
+
+NAME = "train"
+HELP = "train a network on a data set and export it as a model bundle"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("task", choices=["segmentation"], help="what to train")
+    parser.add_argument("--data", type=Path, nargs="+", action="extend", metavar="DATASET", help="data sets")
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="RUN", help="the run's folder")
+    parser.add_argument("--config", type=Path, metavar="FILE", help="JSON configuration; what it omits is the default")
+    parser.add_argument("--resume", action="store_true", help="go on from the run's last checkpoint")
+    parser.add_argument("--init", type=Path, metavar="BUNDLE|RUN", help="start from these weights (fine-tuning)")
+    parser.add_argument("--steps", type=int, help="budget in steps")
+    parser.add_argument("--minutes", type=float, help="budget in minutes")
+    parser.add_argument("--batch", type=int, help="global batch size")
+    parser.add_argument("--seed", type=int)
+    parser.add_argument("--threads", type=int, help="threads on the CPU")
+    parser.add_argument("--device", help="auto, cpu, cuda or mps")
+    parser.add_argument("--export", action="store_true", help="only export the run's weights as a bundle now")
+    parser.add_argument("--print-config", action="store_true", help="print the configuration and stop")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    import contextlib
+
+    from OsteoScreenLib.errors import UsageError
+
+    from ..training import config as configuration
+    from ..training import export
+
+    config = _configuration(arguments)
+    if arguments.print_config:
+        import json
+
+        print(json.dumps(configuration.to_dict(config), indent=2))
+        return 0
+    if not arguments.data:
+        raise UsageError("Say what to train on with --data DATASET.")
+    if arguments.resume and arguments.init:
+        raise UsageError("--resume goes on with a run and --init starts one; use one of them.")
+    import torch
+
+    from ..datasets.slices import SliceDataset
+    from ..training.processes import join_processes
+    from ..training.segmentation_task import SegmentationTask
+    from ..training.trainer import Trainer, load_weights
+
+    task = SegmentationTask(config, SliceDataset(arguments.data))
+    if not arguments.export:
+        processes = join_processes(config.device)
+        try:
+            _prepare_folder(arguments, config, processes.first)
+            initial = export.initial_weights(arguments.init) if arguments.init else None
+            reason = Trainer(config, task, arguments.output, processes, initial).run(arguments.resume)
+        finally:
+            processes.close()
+        if not processes.first:
+            return 0
+        print(f"Training ended: {reason}.", file=sys.stderr)
+    network = task.make_network()
+    load_weights(network, export.averaged_weights(arguments.output, config.export_from))
+    metrics = task.bundle_metrics(task.validate(network.eval(), torch.device("cpu"), contextlib.nullcontext))
+    print(export.export_bundle(arguments.output / "bundle", task.bundle_description(), network, metrics))
+    return 0
+
+
+def _configuration(arguments: argparse.Namespace) -> TrainingConfig:
+    from ..training import config as configuration
+
+    saved = arguments.output / "config.json"
+    if arguments.config:
+        config = configuration.load_config(arguments.config)
+    elif (arguments.resume or arguments.export) and saved.is_file():
+        config = configuration.load_config(saved)
+    else:
+        config = configuration.TrainingConfig(task=arguments.task)
+    names = ("steps", "minutes", "batch", "seed", "threads", "device")
+    given: dict[str, Any] = {name: getattr(arguments, name) for name in names}
+    return configuration.replace(config, **{name: value for name, value in given.items() if value is not None})
+
+
+def _prepare_folder(arguments: argparse.Namespace, config: TrainingConfig, first: bool) -> None:
+    from OsteoScreenLib.errors import UsageError
+
+    from ..training.checkpoints import find_checkpoint
+    from ..training.config import save_config
+
+    if not arguments.resume and find_checkpoint(arguments.output) is not None:
+        raise UsageError(f"{arguments.output} already holds a run; use --resume or another folder.")
+    if first:
+        arguments.output.mkdir(parents=True, exist_ok=True)
+        save_config(config, arguments.output / "config.json")
+
+
+def main() -> int:
+    """Run this command alone."""
+    from OsteoScreenLib.errors import OsteoScreenError
+
+    parser = argparse.ArgumentParser(prog="osteoscreen train", description=HELP)
+    add_arguments(parser)
+    try:
+        return run(parser.parse_args())
+    except OsteoScreenError as error:
+        print(f"osteoscreen: {error}", file=sys.stderr)
+        return error.exit_code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,232 @@
+"""What a training run is told: a tree of frozen dataclasses that is read from and written to JSON.
+
+Every default of the segmentation is in this file. Lengths are in mm, HU amplitudes in HU, angles in degrees.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import json
+import os
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from OsteoScreenLib.errors import UsageError
+
+
+@dataclass(frozen=True)
+class PatchConfig:
+    """Where and at which scale patches are cut from the slices.
+
+    A "locate" patch is coarse and shows the body anywhere or not at all (pass 1 of inference); an "outline" patch is
+    fine and centred near the body (pass 2). Both have ``size`` x ``size`` pixels.
+    """
+
+    size: int = 192
+    locate_fraction: float = 0.35
+    locate_spacing_mm: tuple[float, float] = (1.6, 2.5)
+    locate_shift_mm: float = 110.0
+    outline_spacing_mm: tuple[float, float] = (0.5, 0.72)
+    outline_shift_mm: float = 12.0
+    rotation_deg: float = 20.0
+    flip_probability: float = 0.5
+    stretch: float = 0.08
+
+
+@dataclass(frozen=True)
+class IntensityConfig:
+    """Amplitudes of the intensity augmentation; ``strength`` 0 switches all of it off.
+
+    Every ``*_probability`` is per sample. Amplitudes are deliberately wider than what scanners do: the network is
+    trained on simulated slices and has to find real ones inside the range.
+    """
+
+    strength: float = 1.0
+    offset_hu: float = 30.0
+    scale: float = 0.12
+    gamma_probability: float = 0.3
+    gamma: float = 0.35
+    bias_probability: float = 0.4
+    bias_hu: float = 40.0
+    noise_probability: float = 0.6
+    noise_hu: float = 60.0
+    blur_probability: float = 0.3
+    blur_pixels: float = 1.6
+    sharpen_probability: float = 0.25
+    sharpen: float = 1.5
+    low_resolution_probability: float = 0.2
+    low_resolution: float = 3.0
+    streak_probability: float = 0.15
+    streak_hu: float = 180.0
+    erase_probability: float = 0.1
+    erase_fraction: float = 0.25
+    window_probability: float = 0.3
+    window_shift: float = 0.15
+
+
+@dataclass(frozen=True)
+class LossConfig:
+    """Weights of the parts of the loss; ``boundary`` is the extra weight of pixels within ``boundary_pixels`` of an
+    outline (0 switches it off); ``smooth`` is in pixels and lets an empty mask score."""
+
+    dice: float = 1.0
+    bce: float = 1.0
+    boundary: float = 0.0
+    boundary_pixels: int = 3
+    smooth: float = 20.0
+
+
+@dataclass(frozen=True)
+class OptimiserConfig:
+    """``sgd`` (Nesterov; the study's learning rate is 0.001) or ``adamw``; the rate warms up, then falls as a cosine
+    to ``final_rate`` of itself."""
+
+    name: Literal["adamw", "sgd"] = "adamw"
+    learning_rate: float = 0.002
+    final_rate: float = 0.01
+    warmup_steps: int = 100
+    weight_decay: float = 0.01
+    momentum: float = 0.9
+    clip_norm: float = 2.0
+    average_decay: float = 0.999
+
+
+@dataclass(frozen=True)
+class ValidationConfig:
+    """Which slices are held out, by subject or generator seed, and when they are scored."""
+
+    fraction: float = 0.03
+    most: int = 64
+    split_seed: int = 7
+    every_steps: int = 250
+    patience: int = 0
+
+
+@dataclass(frozen=True)
+class CheckpointConfig:
+    """When a checkpoint is written: whichever interval comes first; 0 switches an interval off."""
+
+    every_steps: int = 500
+    every_minutes: float = 5.0
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """One training run. ``steps`` and ``minutes`` are budgets: the schedule ends with whichever comes first, and 0
+    means none. Only a budget in steps repeats bit for bit. ``batch`` is the global batch, over all processes;
+    ``micro_batches`` splits each process's share into that many forward passes (less memory, ghost batches)."""
+
+    task: str = "segmentation"
+    network: Mapping[str, Any] = field(
+        default_factory=lambda: {"name": "study_segmentation", "parameters": {"base_width": 16}}
+    )
+    window_hu: tuple[float, float] = (-275.0, 850.0)
+    steps: int = 10000
+    minutes: float = 0.0
+    batch: int = 16
+    micro_batches: int = 1
+    seed: int = 1
+    device: str = "auto"
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    channels_last: Literal["auto", "on", "off"] = "auto"
+    compile: bool = False
+    threads: int = 0
+    export_from: Literal["last", "best"] = "last"
+    patches: PatchConfig = field(default_factory=PatchConfig)
+    intensity: IntensityConfig = field(default_factory=IntensityConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
+    optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
+    validation: ValidationConfig = field(default_factory=ValidationConfig)
+    checkpoints: CheckpointConfig = field(default_factory=CheckpointConfig)
+
+    def __post_init__(self) -> None:
+        if self.steps <= 0 and self.minutes <= 0:
+            raise UsageError("The training has no budget; set steps or minutes above 0.")
+        if self.batch < 1 or self.micro_batches < 1:
+            raise UsageError("batch and micro_batches must be at least 1.")
+
+
+def to_dict(config: TrainingConfig) -> dict[str, Any]:
+    """Return ``config`` as plain JSON types."""
+    plain: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(config)))
+    return plain
+
+
+def from_dict(values: Mapping[str, Any]) -> TrainingConfig:
+    """Return the configuration that ``values`` describe; what is left out keeps its default.
+
+    Raises:
+        UsageError: a key is unknown (the nearest right name is given) or a value has the wrong type.
+    """
+    config: TrainingConfig = _build(TrainingConfig, values, "")
+    return config
+
+
+def load_config(path: str | os.PathLike[str]) -> TrainingConfig:
+    """Read a configuration from a JSON file.
+
+    Raises:
+        UsageError: the file is missing or not JSON, or it says something unknown.
+    """
+    try:
+        values = json.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"The configuration {path} cannot be read: {error.strerror}.") from error
+    except ValueError as error:
+        raise UsageError(f"The configuration {path} is not valid JSON: {error}.") from error
+    return from_dict(values)
+
+
+def save_config(config: TrainingConfig, path: str | os.PathLike[str]) -> None:
+    """Write ``config`` as JSON, whole or not at all."""
+    path = Path(path)
+    temporary = path.with_name(path.name + ".part")
+    temporary.write_text(json.dumps(to_dict(config), indent=2) + "\n", encoding="utf-8")
+    os.replace(temporary, path)
+
+
+def replace(config: TrainingConfig, **values: Any) -> TrainingConfig:
+    """Return ``config`` with some of its top-level values replaced."""
+    return dataclasses.replace(config, **values)
+
+
+def _build(kind: type, values: Any, where: str) -> Any:
+    if not isinstance(values, Mapping):
+        raise UsageError(f"{where or 'The configuration'} must be a JSON object, not {values!r}.")
+    hints = typing.get_type_hints(kind)
+    arguments = {}
+    for key, value in values.items():
+        name = f"{where}.{key}" if where else str(key)
+        if key not in hints:
+            raise UsageError(f"Unknown setting {name!r} in the training configuration.{_nearest(key, hints)}")
+        arguments[key] = _convert(hints[key], value, name)
+    return kind(**arguments)
+
+
+def _nearest(key: str, known: Mapping[str, Any]) -> str:
+    near = difflib.get_close_matches(str(key), list(known), n=1, cutoff=0.4)
+    return f" Did you mean {near[0]!r}?" if near else f" Known are {', '.join(sorted(known))}."
+
+
+def _convert(hint: Any, value: Any, name: str) -> Any:
+    if dataclasses.is_dataclass(hint):
+        return _build(typing.cast(type, hint), value, name)
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin is Literal:
+        if value not in arguments:
+            raise UsageError(f"{name} must be one of {', '.join(map(repr, arguments))}, not {value!r}.")
+        return value
+    if origin is tuple:
+        if not isinstance(value, (list, tuple)) or len(value) != len(arguments):
+            raise UsageError(f"{name} must be a list of {len(arguments)} numbers, not {value!r}.")
+        return tuple(_convert(part, item, name) for part, item in zip(arguments, value, strict=True))
+    if hint is float and isinstance(value, (int, float)) and not isinstance(value, bool):
+        return float(value)
+    wanted = dict if origin is not None else hint
+    if not isinstance(value, wanted) or (isinstance(value, bool) and wanted is not bool):
+        raise UsageError(f"{name} must be of type {wanted.__name__}, not {value!r}.")
+    return value
