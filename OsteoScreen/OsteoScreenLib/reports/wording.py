@@ -1,0 +1,232 @@
+"""The page's sentences. Modest on purpose: what was measured and by which criterion, never a diagnosis."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from ..results import Calibration, Check, Densitometry, Level, ScreeningResult
+
+# QCT categories, mg/cm3, mean of two lumbar bodies: ACR practice parameter for QCT and ISCD official positions.
+OSTEOPOROSIS_BELOW = 80.0
+NORMAL_ABOVE = 120.0
+
+CRITERION = (
+    "QCT criterion of the ACR and the ISCD for the mean of two lumbar bodies: under 80 mg/cm³ osteoporosis, "
+    "80 to 120 mg/cm³ osteopenia, over 120 mg/cm³ normal. Volumetric values are not DXA T-scores."
+)
+SET_BY = {
+    "user": "set by the reader",
+    "segmentation": "taken from a segmentation",
+    "snapped": "snapped to the centre of the body",
+    "suggested": "suggested by the software",
+}
+OUTCOMES = {"refuse": ("✕", "Refused"), "warn": ("!", "Warning"), "pass": ("✓", "Passed")}
+CALIBRATION_SOURCES = {
+    "user": "the user's calibration file",
+    "scanner header": "the scanner's own calibration, from the header",
+    "nominal": "a nominal line, not measured on this scanner",
+}
+MODELS = {"model1": "Model 1 (L1 and L2)", "model2": "Model 2 (L1 alone)"}
+_CHECK_NAMES = {"kvp": "Tube voltage (kVp)", "fov": "Field of view", "roi": "ROI", "roi_size": "ROI size"}
+
+
+def number(value: Any, digits: int = 1) -> str:
+    """A number as it is shown, with a true minus sign; a missing one in words."""
+    if value is None or isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        return "not available"
+    text = f"{value:.{digits}f}"
+    if float(text) == 0:
+        text = text.lstrip("-")
+    return text.replace("-", "−")
+
+
+def value_text(value: Any) -> str:
+    """A check's value in short; empty where there is nothing to show."""
+    if value is None or value == "" or value == [] or value == {}:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, (int, float)):
+        text = number(value, 2)
+        return text.rstrip("0").rstrip(".") if "." in text else ""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {value_text(item)}" for key, item in value.items())
+    if isinstance(value, (list, tuple)):
+        return ", ".join(value_text(item) for item in value)
+    return str(value)
+
+
+def check_name(check: str) -> str:
+    """The name of a check as a heading."""
+    known = _CHECK_NAMES.get(check)
+    return known or check.replace("_", " ").replace("-", " ").capitalize()
+
+
+def level_set(level: Level) -> str:
+    """How a level was set, and whether a reader stands behind it."""
+    confirmed = "confirmed by a reader" if level.confirmed else "not confirmed by a reader"
+    return f"{SET_BY.get(level.set_by, level.set_by)}, {confirmed}"
+
+
+def joined(names: list[str]) -> str:
+    """Names in a sentence: "L1 and L2"."""
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}" if names else ""
+
+
+def named_levels(result: ScreeningResult) -> str:
+    """The levels in a sentence, each that nobody confirmed marked as such."""
+    return joined([_marked(result, name) for name in result.levels])
+
+
+def _marked(result: ScreeningResult, name: str) -> str:
+    level = result.levels.get(name)
+    return name if level is None or level.confirmed else f"{name} (not confirmed)"
+
+
+def status(result: ScreeningResult) -> tuple[str, str, str]:
+    """What became of the study: (outcome, symbol, words)."""
+    outcomes = [check.outcome for check in result.eligibility]
+    if result.status == "refused":
+        return "refuse", "✕", "Refused"
+    if "refuse" in outcomes:
+        return "refuse", "!", "Screened in spite of a refusal"
+    warnings = outcomes.count("warn")
+    if warnings:
+        return "warn", "!", f"Screened, with {warnings} warning{'s' if warnings > 1 else ''}"
+    return "pass", "✓", "Screened"
+
+
+def title(result: ScreeningResult) -> str:
+    """The heading of the page."""
+    levels = named_levels(result)
+    if result.status == "refused":
+        return f"Study refused: {levels} not screened" if levels else "Study refused"
+    return f"Bone density of {levels}" if levels else "Study screened"
+
+
+def unconfirmed_note(result: ScreeningResult) -> str | None:
+    """The sentence that stands at the top where a level is not confirmed."""
+    names = [name for name, level in result.levels.items() if not level.confirmed]
+    if not names:
+        return None
+    origins = {SET_BY.get(result.levels[name].set_by, "") for name in names}
+    how = origins.pop() if len(origins) == 1 else "not set by the reader"
+    verb = "is" if len(names) == 1 else "are"
+    return (
+        f"{joined(names)} {verb} {how}, and no reader has confirmed the level. Every value on this page holds only "
+        "if the level is right: check it on the sagittal view, and screen again with the confirmed level."
+    )
+
+
+def summary(result: ScreeningResult) -> list[str]:
+    """The result in a few sentences."""
+    if result.status == "refused":
+        return _refused(result)
+    sentences = []
+    if result.roi:
+        means = [f"{_marked(result, name)} {number(roi.mean_hu, 0)} HU" for name, roi in result.roi.items()]
+        inset = number(next(iter(result.roi.values())).inset_mm, 0)
+        sentences.append(
+            f"Mean attenuation of the trabecular compartment, {inset} mm inside its outline: {joined(means)}."
+        )
+    if result.densitometry is not None:
+        sentences += _density(result.densitometry)
+    sentences.append(_classification(result))
+    sentences.append(_checks(result.eligibility))
+    return sentences
+
+
+def category_sentence(densitometry: Densitometry, levels: list[str]) -> str:
+    """The category as a range that a value lies in."""
+    where = {
+        "osteoporosis": "under 80 mg/cm³, the range that the QCT criterion names osteoporosis",
+        "osteopenia": "between 80 and 120 mg/cm³, the range that the QCT criterion names osteopenia",
+        "normal": "over 120 mg/cm³, the range that the QCT criterion names normal",
+    }[densitometry.category]
+    of = f"The mean BMD of {joined(levels)}" if len(levels) > 1 else f"The BMD of {joined(levels) or 'the individual'}"
+    return f"{of} lies {where}."
+
+
+def borderline(densitometry: Densitometry) -> str | None:
+    """A sentence where the uncertainty reaches across a limit of the criterion."""
+    value = densitometry.bmd_mg_cm3.get("individual")
+    reach = densitometry.calibration.uncertainty_mg_cm3
+    if value is None:
+        return None
+    crossed = [limit for limit in (OSTEOPOROSIS_BELOW, NORMAL_ABOVE) if abs(value - limit) <= reach]
+    if not crossed:
+        return None
+    limits = joined([f"{limit:.0f}" for limit in crossed])
+    return (
+        f"With its uncertainty of ± {number(reach, 0)} mg/cm³ the value reaches across the limit at {limits} mg/cm³: "
+        "the category is uncertain too."
+    )
+
+
+def calibration_line(calibration: Calibration, kvp_factor: float) -> str:
+    """The formula from HU to BMD as it was applied."""
+    sign = "+" if calibration.intercept >= 0 else "−"
+    hu = "HU" if kvp_factor == 1.0 else f"({number(kvp_factor, 3)} × HU)"
+    return (
+        f"BMD = {number(calibration.slope, 4)} × {hu} {sign} {number(abs(calibration.intercept), 2)} mg/cm³ "
+        f"{calibration.mineral}"
+    )
+
+
+def _refused(result: ScreeningResult) -> list[str]:
+    reasons = [check for check in result.eligibility if check.outcome == "refuse"]
+    count = "one reason" if len(reasons) == 1 else f"{len(reasons)} reasons"
+    told = f"This study was not screened, for {count}:" if reasons else "This study was not screened."
+    sentences = [told]
+    if not result.roi:
+        sentences.append("Nothing was measured, so this page says nothing about the bone.")
+    sentences.append(
+        "A researcher who knows the limits can screen it all the same with --force; the reasons then stay on the page "
+        "as a warning."
+    )
+    return sentences
+
+
+def _density(densitometry: Densitometry) -> list[str]:
+    levels = [name for name in densitometry.bmd_mg_cm3 if name != "individual"]
+    sentences = [category_sentence(densitometry, levels)]
+    note = borderline(densitometry)
+    if note:
+        sentences.append(note)
+    if len(levels) == 1:
+        sentences.append(f"Only {levels[0]} was measured, while the criterion is made for the mean of two bodies.")
+    if densitometry.calibration.source == "nominal":
+        sentences.append("The calibration is nominal, not measured on this scanner: take the BMD as approximate.")
+    return sentences
+
+
+def _classification(result: ScreeningResult) -> str:
+    found = result.classification
+    if found is None or found.category is None:
+        reason = found.reason if found is not None and found.reason else "No classification bundle took part."
+        return f"There is no class from a network. {reason}"
+    probability = (found.probabilities or {}).get(found.category)
+    share = f" (probability {number(probability, 2)})" if probability is not None else ""
+    return f"The network's class is {found.category}{share}. {agreement_sentence(result)}"
+
+
+def agreement_sentence(result: ScreeningResult) -> str:
+    """Whether the network and the measured BMD say the same."""
+    if result.agreement is None:
+        return "It could not be compared with a category from BMD."
+    return "It agrees with the BMD." if result.agreement else "It does not agree with the BMD: look at the pictures."
+
+
+def _checks(checks: list[Check]) -> str:
+    refusals = sum(check.outcome == "refuse" for check in checks)
+    warnings = sum(check.outcome == "warn" for check in checks)
+    if refusals:
+        return (
+            f"The study was screened although {refusals} eligibility check{'s' if refusals > 1 else ''} refused it: "
+            "its values are outside what the method was made for."
+        )
+    if warnings:
+        return f"{warnings} eligibility check{'s' if warnings > 1 else ''} gave a warning, listed below."
+    return "All eligibility checks passed." if checks else "No eligibility check was made."
