@@ -1,0 +1,11 @@
+"""Read a CT, describe its acquisition, judge its eligibility."""
+
+from __future__ import annotations
+
+from .acquisition import Acquisition, SiemensOsteo
+from .geometry import Geometry
+from .memory import ct_from_array
+from .opening import open_ct
+from .study import CT, OUTSIDE_HU
+
+__all__ = ["CT", "OUTSIDE_HU", "Acquisition", "Geometry", "SiemensOsteo", "ct_from_array", "open_ct"]

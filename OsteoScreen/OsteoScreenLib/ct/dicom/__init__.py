@@ -1,0 +1,7 @@
+"""Read DICOM: find the images, choose a series, put its slices in order, decode the ones that are needed."""
+
+from __future__ import annotations
+
+from .opening import open_dicom
+
+__all__ = ["open_dicom"]
