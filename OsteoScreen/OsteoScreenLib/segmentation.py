@@ -1,0 +1,259 @@
+"""A slice in, the outline of the trabecular compartment out: mask, probability map, confidence.
+
+One network looks twice. The *locate* pass sees the whole slice at a coarse spacing and finds the vertebral body; the
+*outline* pass sees a fine patch around it, as it is and mirrored, and draws. Both spacings come from the bundle.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy import ndimage
+from torch import Tensor
+
+from .device import choose_device
+from .errors import InputError, SegmentationFailed
+from .models import Bundle
+from .networks.fusion import fuse_batch_norm
+from .sampling import affine_grid, normalise, sample, shrink, shrink_factor
+
+#: Coverage at which a pixel is inside: the network learns coverage, so the outline runs at a half.
+EDGE = 0.5
+#: A trabecular compartment smaller than this (mm2) is none: the smallest adult body, T10 of a small woman, has about
+#: 400 (Panjabi 1992, scaled), and a mask of half of that is a fragment.
+SMALLEST_AREA_MM2 = 200.0
+#: The patch is cut again around the outline when its middle lies further than this from the outline's.
+RECENTRE_MM = 5.0
+#: How many places the locate pass may propose, and how much of the best one's evidence the others need.
+CANDIDATES, CANDIDATE_SHARE = 2, 0.35
+
+Hu = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class SliceSegmentation:
+    """The outline of one slice, on its pixels.
+
+    Attributes:
+        mask: (rows, columns) bool, one connected body without holes.
+        probability: (rows, columns) float32, 0..1; the outline runs at 0.5, between pixels.
+        confidence: 0..1; it falls when the passes disagree or the edge is undecided.
+        centre: (row, column) of the body, in pixels.
+    """
+
+    mask: NDArray[np.bool_]
+    probability: NDArray[np.float32]
+    confidence: float
+    centre: tuple[float, float]
+
+
+@dataclass(frozen=True)
+class _Pass:
+    """A pass's patch: probability (side, side), where it was cut, and its spacing."""
+
+    probability: Tensor
+    centre: tuple[float, float]
+    spacing_mm: float
+
+
+class Segmenter:
+    """Outlines vertebral bodies with a segmentation bundle; made once, used for many slices.
+
+    Raises:
+        BundleError: the bundle's weights do not load.
+        UsageError: the device is unknown or missing.
+    """
+
+    def __init__(self, bundle: Bundle, device: str = "auto"):
+        self.bundle = bundle
+        self.device = choose_device(device)
+        self.dtype = torch.float16 if self.device.type == "cuda" else torch.float32
+        self.memory_format = torch.channels_last
+        network = fuse_batch_norm(bundle.network(self.device))
+        self.network = network.to(dtype=self.dtype, memory_format=self.memory_format)
+        preprocessing = bundle.preprocessing
+        low, high = preprocessing["window_hu"]
+        self.window_hu = (float(low), float(high))
+        self.locate_mm = float(preprocessing["locate"]["spacing_mm"])
+        self.outline_mm = float(preprocessing["outline"]["spacing_mm"])
+        self.outline_size = int(preprocessing["outline"]["size"])
+
+    def segment(self, hu: Hu, pixel_spacing_mm: tuple[float, float]) -> SliceSegmentation:
+        """Outline the vertebral body on one slice.
+
+        Args:
+            hu: (rows, columns) HU, a radiologist's axial view: anterior up, the patient's left on the right.
+            pixel_spacing_mm: distance between rows, and between columns, in mm.
+
+        Raises:
+            InputError: the slice is not a finite 2D array, or the spacing is not positive.
+            SegmentationFailed: no vertebral body was found.
+        """
+        _check(hu, pixel_spacing_mm)
+        image = torch.from_numpy(np.ascontiguousarray(hu, np.float32))[None, None].to(self.device)
+        located = self._locate(image, pixel_spacing_mm)
+        candidates = _candidates(located, pixel_spacing_mm)
+        if not candidates:
+            raise SegmentationFailed(
+                "No vertebral body was found on the slice; check that the level lies in a vertebral body and that the "
+                "slice is axial, or outline it by hand and give the mask with --masks."
+            )
+        found = [self._outline(image, pixel_spacing_mm, centre, located) for centre in candidates]
+        return max(found, key=lambda segmentation: segmentation.confidence)
+
+    def segment_many(
+        self, slices: Sequence[Hu], pixel_spacing_mm: tuple[float, float]
+    ) -> list[SliceSegmentation]:
+        """Outline several slices of one study; see :meth:`segment`."""
+        return [self.segment(hu, pixel_spacing_mm) for hu in slices]
+
+    def warm_up(self) -> None:
+        """Run the network once on nothing, so that the first study does not pay for it."""
+        self._run(torch.zeros(1, 1, self.outline_size, self.outline_size, device=self.device))
+
+    def _run(self, hu: Tensor) -> Tensor:
+        """Return the coverage (N, side, side) that the network sees in HU patches (N, 1, side, side)."""
+        inputs = normalise(hu, self.window_hu).to(dtype=self.dtype, memory_format=self.memory_format)
+        with torch.inference_mode():
+            return torch.sigmoid(self.network(inputs).float())[:, 0]
+
+    def _locate(self, image: Tensor, spacing: tuple[float, float]) -> _Pass:
+        extent = max(image.shape[-2] * spacing[0], image.shape[-1] * spacing[1])
+        size = max(64, math.ceil(extent / self.locate_mm / 64) * 64)
+        centre = (image.shape[-2] / 2, image.shape[-1] / 2)
+        patch = _cut(image, spacing, centre, self.locate_mm, size)
+        return _Pass(self._run(patch)[0], centre, self.locate_mm)
+
+    def _outline(
+        self, image: Tensor, spacing: tuple[float, float], centre: tuple[float, float], located: _Pass
+    ) -> SliceSegmentation:
+        views = self._views(image, spacing, centre)
+        middle = _middle(views.mean(0), centre, self.outline_mm, spacing)
+        shift = math.hypot((middle[0] - centre[0]) * spacing[0], (middle[1] - centre[1]) * spacing[1])
+        if shift > RECENTRE_MM:
+            centre = middle
+            views = self._views(image, spacing, centre)
+        drawn = _Pass(views.mean(0), centre, self.outline_mm)
+        shape = (int(image.shape[-2]), int(image.shape[-1]))
+        probability = _onto_slice(drawn, shape, spacing)
+        mask = _one_body(probability, drawn.centre)
+        area = float(mask.sum()) * spacing[0] * spacing[1]
+        if area < SMALLEST_AREA_MM2:
+            raise SegmentationFailed(
+                f"The outline on the slice covers {area:.0f} mm2, too little for a vertebral body; choose a slice "
+                "nearer to the middle of the vertebra, or give a mask with --masks."
+            )
+        probability = np.where(ndimage.binary_dilation(mask, iterations=2), probability, np.minimum(probability, 0.49))
+        probability = np.where(mask, np.maximum(probability, 0.5), probability).astype(np.float32)
+        confidence = _confidence(views, probability, mask, _onto_slice(located, shape, spacing))
+        row, column = ndimage.center_of_mass(mask)
+        return SliceSegmentation(mask, probability, confidence, (float(row), float(column)))
+
+    def _views(self, image: Tensor, spacing: tuple[float, float], centre: tuple[float, float]) -> Tensor:
+        """Return the coverage (2, side, side) seen directly and in the mirror, both as they lie on the slice."""
+        patch = _cut(image, spacing, centre, self.outline_mm, self.outline_size)
+        views = self._run(torch.cat([patch, patch.flip(-1)]))
+        return torch.stack([views[0], views[1].flip(-1)])
+
+
+def _check(hu: Hu, spacing: tuple[float, float]) -> None:
+    if hu.ndim != 2 or min(hu.shape) < 16:
+        raise InputError(f"A slice must be a 2D array of at least 16 x 16 pixels, not {hu.shape}.")
+    if not np.isfinite(hu).all():
+        raise InputError("The slice holds values that are not finite numbers; export the CT again.")
+    if not all(math.isfinite(step) and 0.05 < step < 10 for step in spacing):
+        raise InputError(f"The pixel spacing {spacing} mm is not one of a CT; check the image's geometry.")
+
+
+def _cut(
+    image: Tensor, spacing: tuple[float, float], centre: tuple[float, float], target_mm: float, size: int
+) -> Tensor:
+    """Return a (1, 1, size, size) patch of ``image`` at ``target_mm`` around ``centre`` (row, column)."""
+    factor = shrink_factor(min(spacing), target_mm)
+    small = shrink(image, factor)
+    like = {"device": image.device, "dtype": image.dtype}
+    positions = affine_grid(
+        torch.tensor([[centre[0] / factor, centre[1] / factor]], **like),
+        torch.tensor([[target_mm / spacing[0] / factor, target_mm / spacing[1] / factor]], **like),
+        torch.zeros(1, **like),
+        torch.ones(1, **like),
+        size,
+    )
+    return sample(small, positions)
+
+
+def _onto_slice(drawn: _Pass, shape: tuple[int, int], spacing: tuple[float, float]) -> NDArray[np.float32]:
+    """Return a patch's probability on the slice's pixels, (rows, columns); 0 outside the patch."""
+    size = drawn.probability.shape[-1]
+    places = [
+        (np.arange(count) + 0.5 - middle) * step / drawn.spacing_mm + (size - 1) / 2
+        for count, middle, step in zip(shape, drawn.centre, spacing, strict=True)
+    ]
+    rows, columns = (np.flatnonzero((p > -1) & (p < size)) for p in places)
+    probability = np.zeros(shape, np.float32)
+    grid = np.meshgrid(places[0][rows], places[1][columns], indexing="ij")
+    patch = drawn.probability.cpu().numpy()
+    probability[np.ix_(rows, columns)] = ndimage.map_coordinates(patch, grid, order=1, mode="constant", cval=0.0)
+    return probability
+
+
+def _candidates(located: _Pass, spacing: tuple[float, float]) -> list[tuple[float, float]]:
+    """Return where bodies may be, (row, column) on the slice, the best first."""
+    probability = located.probability.cpu().numpy()
+    labels, count = ndimage.label(probability > EDGE)
+    evidence = np.asarray(ndimage.sum_labels(probability, labels, range(1, count + 1)))
+    order = [i for i in np.argsort(-evidence)[:CANDIDATES] if evidence[i] >= CANDIDATE_SHARE * evidence.max()]
+    return [_to_slice(ndimage.center_of_mass(labels == i + 1), located, spacing) for i in order]
+
+
+def _to_slice(place: Sequence[float], cut: _Pass, spacing: tuple[float, float]) -> tuple[float, float]:
+    """Return (row, column) on the slice, as torch counts them, of the pixel ``place`` of a patch."""
+    size = cut.probability.shape[-1]
+    offset = [(float(p) - (size - 1) / 2) * cut.spacing_mm for p in place]
+    return cut.centre[0] + offset[0] / spacing[0], cut.centre[1] + offset[1] / spacing[1]
+
+
+def _middle(
+    probability: Tensor, centre: tuple[float, float], spacing_mm: float, spacing: tuple[float, float]
+) -> tuple[float, float]:
+    """Return the centre of the body in a patch on the slice; the patch's own centre where it is empty."""
+    inside = probability.cpu().numpy() > EDGE
+    if not inside.any():
+        return centre
+    labels, _ = ndimage.label(inside)
+    largest = int(np.argmax(np.bincount(labels.ravel())[1:])) + 1
+    return _to_slice(ndimage.center_of_mass(labels == largest), _Pass(probability, centre, spacing_mm), spacing)
+
+
+def _one_body(probability: NDArray[np.float32], centre: tuple[float, float]) -> NDArray[np.bool_]:
+    """Return the largest connected part inside the outline, its holes filled; all False where there is none."""
+    labels, count = ndimage.label(probability > EDGE)
+    if not count:
+        return np.zeros(probability.shape, bool)
+    largest = int(np.argmax(np.bincount(labels.ravel())[1:])) + 1
+    return np.asarray(ndimage.binary_fill_holes(labels == largest), bool)
+
+
+def _confidence(
+    views: Tensor, probability: NDArray[np.float32], mask: NDArray[np.bool_], located: NDArray[np.float32]
+) -> float:
+    """Return how far the outline can be trusted, 0..1: the product of three agreements, each a soft Dice.
+
+    Between the two mirrored views, between the outline and the locate pass, and between the probability and the mask
+    made of it (which a blurred, undecided edge lowers).
+    """
+    direct, mirrored = views[0].cpu().numpy(), views[1].cpu().numpy()
+    mirror = _soft_dice(direct, mirrored)
+    passes = _soft_dice(probability, located)
+    decided = _soft_dice(probability, mask.astype(np.float32))
+    return float(np.clip(mirror * passes * decided, 0.0, 1.0))
+
+
+def _soft_dice(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
+    total = float((a * a).sum() + (b * b).sum())
+    return 2 * float((a * b).sum()) / total if total > 0 else 0.0
