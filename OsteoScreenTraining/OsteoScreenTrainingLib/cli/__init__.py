@@ -1,0 +1,6 @@
+"""The commands that come with the training library; the protocol is in :mod:`OsteoScreenLib.cli`."""
+
+COMMANDS = (
+    "OsteoScreenTrainingLib.cli.simulate",
+    "OsteoScreenTrainingLib.cli.train",
+)

@@ -1,0 +1,63 @@
+"""``osteoscreen simulate``: simulated CT with known truth, as labelled slices or as a whole study."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+NAME = "simulate"
+HELP = "Simulate CT with known truth: labelled slices to train on, or a whole study."
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what can be simulated, each with its options."""
+    kinds = parser.add_subparsers(title="what to simulate", metavar="WHAT", dest="what", required=True)
+    study = kinds.add_parser("study", help="one chest CT, T10 to L3, as a DICOM series with its truth")
+    study.add_argument("-o", "--output", metavar="OUT", type=Path, required=True, help="the folder to write to")
+    study.add_argument("--seed", type=int, default=1, help="another seed is another person (default: %(default)s)")
+    study.add_argument("--bmd", type=float, metavar="MG_CM3", help="BMD of L1, mg/cm3 of CaHA (default: by the seed)")
+    slices = kinds.add_parser("slices", help="labelled axial slices, T10 to L3, and a contact sheet of them")
+    slices.add_argument("-o", "--output", metavar="OUT", type=Path, required=True, help="the folder to write to")
+    slices.add_argument("--count", type=int, default=1000, help="how many (default: %(default)s)")
+    slices.add_argument("--seed", type=int, default=1, help="the same seed gives the same slices (default: 1)")
+    slices.add_argument("--workers", type=int, default=1, help="processes at work (default: %(default)s)")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Simulate what was asked for; returns 0."""
+    return {"study": _study, "slices": _slices}[arguments.what](arguments)
+
+
+def _study(arguments: argparse.Namespace) -> int:
+    from OsteoScreenLib.cli.console import ConsoleProgress
+
+    from ..simulation.study import simulate_study
+
+    with ConsoleProgress() as progress:
+        study = simulate_study(arguments.output, arguments.seed, bmd=arguments.bmd, progress=progress)
+    print(f"{len(study.files)} slices in {study.ct}\ntruth in {study.truth_file}")
+    return 0
+
+
+def _slices(arguments: argparse.Namespace) -> int:
+    import numpy as np
+
+    from OsteoScreenLib.cli.console import ConsoleProgress
+    from OsteoScreenLib.errors import UsageError
+
+    from ..simulation.contact_sheet import write_contact_sheet
+    from ..simulation.slices import write_slices
+
+    if arguments.count < 1 or arguments.workers < 1:
+        raise UsageError("--count and --workers take a whole number from 1 on.")
+    folder = arguments.output
+    if folder.exists() and (not folder.is_dir() or (folder / "dataset.json").exists()):
+        raise UsageError(f"{folder} exists already; name a new folder with -o.")
+    with ConsoleProgress() as progress:
+        write_slices(folder, arguments.count, arguments.seed, workers=arguments.workers, progress=progress)
+    sheet = folder / "contact-sheet.png"
+    write_contact_sheet(*(np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("images", "masks")), sheet)
+    count = json.loads((folder / "dataset.json").read_text(encoding="utf-8"))["count"]
+    print(f"{count} slices in {folder}\ncontact sheet in {sheet}")
+    return 0
