@@ -1,0 +1,53 @@
+"""The level that a user gives: a superior coordinate in mm, or a slice index."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import TYPE_CHECKING
+
+from ..errors import UsageError
+from ..results import Level
+
+if TYPE_CHECKING:
+    from ..ct import CT
+
+_MILLIMETRES = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,2})?", re.ASCII)
+_INDEX = re.compile(r"#\d{1,9}", re.ASCII)
+#: Longer text than this is no level; it is not repeated in a message either.
+_LONGEST = 40
+
+
+def parse_level(text: str, ct: CT, name: str) -> Level:
+    """The level ``name`` at what the user wrote: "-812.5" is RAS S in mm, "#123" a slice index of the file.
+
+    The level lies on the nearest slice, and its ``z_mm`` is that slice's. Raises `UsageError` where the text is
+    neither, or lies outside the scan.
+    """
+    written = str(text).strip().replace("\N{MINUS SIGN}", "-")
+    if written.lower() == "auto":
+        raise UsageError(
+            f"{name} cannot be found by itself yet; give its centre slice, such as --{name.lower()}=-812.5 or "
+            f"--{name.lower()}=#123, or take it from a segmentation with --levels-from."
+        )
+    if _INDEX.fullmatch(written):
+        return level_at(ct, int(written[1:]), name, "user")
+    if len(written) <= _LONGEST and _MILLIMETRES.fullmatch(written) and math.isfinite(float(written)):
+        return level_at(ct, ct.geometry.nearest_slice(float(written)), name, "user")
+    shown = repr(written if len(written) <= _LONGEST else written[:_LONGEST] + "...")
+    raise UsageError(
+        f"{name} is given as {shown}, which is no level; write the centre slice as millimetres (RAS S, such as "
+        "-812.5) or as #index (such as #123)."
+    )
+
+
+def level_at(ct: CT, k: int, name: str, set_by: str, *, confirmed: bool = True) -> Level:
+    """The level ``name`` on slice ``k`` of the scan. Raises `UsageError` where the scan has no such slice."""
+    slices = ct.geometry.shape[0]
+    if not 0 <= k < slices:
+        z = sorted((ct.geometry.slice_z(0), ct.geometry.slice_z(slices - 1)))
+        raise UsageError(
+            f"{name} is given as slice #{k}, and the scan has slices #0 to #{slices - 1} "
+            f"(S {z[0]:.1f} to {z[1]:.1f} mm); give one of those."
+        )
+    return Level(name, ct.geometry.slice_z(k), k, set_by, confirmed)  # type: ignore[arg-type]
