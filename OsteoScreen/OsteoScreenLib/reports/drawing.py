@@ -14,11 +14,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from contourpy import contour_generator
 from markupsafe import Markup
-from PIL import Image, ImageDraw
+from PIL import Image
 from scipy import ndimage
 
+from ..densitometry.contours import level_lines
+from ..densitometry.outline import Outline
 from ..results import RoiMeasures
 from .pictures import LevelPicture, SagittalPicture
 
@@ -32,7 +33,8 @@ CLOSE_UP_MARGIN = 1.75
 CLOSE_UP_LEAST_MM = 72.0
 WHOLE_SLICE_PIXELS = 400
 SAGITTAL_PIXELS = 480
-INSET_GRID_MM = 0.125
+# Depth is interpolated between grid points, which is exact but for corners.
+INSET_GRID_MM = 0.5
 # Letters as a share of the figure's width: small figures are shown 140 px wide on a phone, large ones 300 px.
 SMALL_FIGURE_TEXT = 0.07
 LARGE_FIGURE_TEXT = 0.045
@@ -126,7 +128,7 @@ def whole_slice(picture: LevelPicture, box: Box | None) -> Figure:
 def sagittal_view(picture: SagittalPicture, level_slices: Sequence[tuple[str, int]]) -> Figure:
     """The sagittal view cut to the body, with a line for each (name, slice index)."""
     row_step, column_step = picture.spacing_mm
-    rows, columns = picture.image.shape
+    rows = picture.image.shape[0]
     first, last = _body_columns(picture.image, max(1, round(BODY_PAD_MM / column_step)))
     box = Box(0, first, rows, last)
     # Resampled to square pixels: thick slices would otherwise be drawn as steps.
@@ -191,7 +193,11 @@ def _shrunk(grey: np.ndarray, most: int) -> Image.Image:
 
 
 def _figure(
-    image: Image.Image, box: Box, spacing: tuple[float, float], paths: dict[str, Markup], text: float = SMALL_FIGURE_TEXT
+    image: Image.Image,
+    box: Box,
+    spacing: tuple[float, float],
+    paths: dict[str, Markup],
+    text: float = SMALL_FIGURE_TEXT,
 ) -> Figure:
     width = (box.column_end - box.column) * spacing[1]
     height = (box.row_end - box.row) * spacing[0]
@@ -214,7 +220,7 @@ def _path(rings: Sequence[np.ndarray], spacing: tuple[float, float], box: Box) -
             continue
         x = (ring[:, 0] + 0.5 - box.column) * spacing[1]
         y = (ring[:, 1] + 0.5 - box.row) * spacing[0]
-        parts.append("M" + "L".join(f"{a:.2f} {b:.2f}" for a, b in zip(x, y)) + "Z")
+        parts.append("M" + "L".join(f"{a:.2f} {b:.2f}" for a, b in zip(x, y, strict=True)) + "Z")
     return Markup("".join(parts))
 
 
@@ -236,10 +242,8 @@ def _inset(outline: np.ndarray, spacing: tuple[float, float], inset_mm: float) -
         return []
     step = np.array([spacing[1], spacing[0]])
     ring = outline * step
-    low = ring.min(axis=0) - 1.0
-    size = np.ceil((ring.max(axis=0) + 1.0 - low) / INSET_GRID_MM).astype(int)
-    canvas = Image.new("1", (int(size[0]), int(size[1])))
-    ImageDraw.Draw(canvas).polygon([(float(x), float(y)) for x, y in (ring - low) / INSET_GRID_MM], fill=1)
-    depth = ndimage.distance_transform_edt(np.asarray(canvas, dtype=bool)) * INSET_GRID_MM
-    lines = contour_generator(z=depth).lines(inset_mm + INSET_GRID_MM / 2)
-    return [(np.asarray(line, dtype=float) * INSET_GRID_MM + low) / step for line in lines]
+    low = ring.min(axis=0)
+    columns, rows = np.ceil((ring.max(axis=0) - low) / INSET_GRID_MM).astype(int) + 1
+    places = np.stack(np.meshgrid(np.arange(columns), np.arange(rows)), axis=-1) * INSET_GRID_MM + low
+    depth = Outline(ring).depth_mm(places.reshape(-1, 2)).reshape(rows, columns)
+    return [(line * INSET_GRID_MM + low) / step for line in level_lines(depth, inset_mm)]

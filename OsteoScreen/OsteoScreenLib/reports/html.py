@@ -67,7 +67,8 @@ def render_html(result: ScreeningResult, pictures: StudyPictures, written: datet
     styles = (TEMPLATES / "report.css").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(styles.encode("utf-8")).digest()).decode("ascii")
     moment = written or datetime.now(timezone.utc)
-    return _environment().get_template("report.html").render(
+    template = _environment().get_template("report.html")
+    return template.render(
         result=result,
         say=wording,
         title=wording.title(result),
@@ -92,9 +93,8 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         finalize=_cleaned,
     )
-    environment.filters.update(
-        number=wording.number, value_text=wording.value_text, check_name=wording.check_name, level_set=wording.level_set
-    )
+    filters = (wording.number, wording.mineral, wording.value_text, wording.check_name, wording.level_set)
+    environment.filters.update({function.__name__: function for function in filters})
     return environment
 
 
@@ -121,9 +121,7 @@ def _level_views(result: ScreeningResult, pictures: StudyPictures) -> list[Level
     ]
 
 
-def _level_view(
-    name: str, level: Level | None, roi: RoiMeasures | None, picture: LevelPicture | None
-) -> LevelView:
+def _level_view(name: str, level: Level | None, roi: RoiMeasures | None, picture: LevelPicture | None) -> LevelView:
     if picture is None:
         return LevelView(name, level, roi, None, None, None)
     if roi is None or len(roi.outline_ras_mm) < 3:

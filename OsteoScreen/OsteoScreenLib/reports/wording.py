@@ -42,6 +42,11 @@ def number(value: Any, digits: int = 1) -> str:
     return text.replace("-", "−")
 
 
+def mineral(name: str) -> str:
+    """The mineral of a calibration as it is printed."""
+    return {"K2HPO4": "K₂HPO₄"}.get(name, name)
+
+
 def value_text(value: Any) -> str:
     """A check's value in short; empty where there is nothing to show."""
     if value is None or value == "" or value == [] or value == {}:
@@ -68,6 +73,12 @@ def level_set(level: Level) -> str:
     """How a level was set, and whether a reader stands behind it."""
     confirmed = "confirmed by a reader" if level.confirmed else "not confirmed by a reader"
     return f"{SET_BY.get(level.set_by, level.set_by)}, {confirmed}"
+
+
+def level_set_short(level: Level) -> str:
+    """The same for a narrow column."""
+    by = {"user": "reader"}.get(level.set_by, level.set_by)
+    return f"{by}, {'confirmed' if level.confirmed else 'not confirmed'}"
 
 
 def joined(names: list[str]) -> str:
@@ -171,7 +182,7 @@ def calibration_line(calibration: Calibration, kvp_factor: float) -> str:
     hu = "HU" if kvp_factor == 1.0 else f"({number(kvp_factor, 3)} × HU)"
     return (
         f"BMD = {number(calibration.slope, 4)} × {hu} {sign} {number(abs(calibration.intercept), 2)} mg/cm³ "
-        f"{calibration.mineral}"
+        f"{mineral(calibration.mineral)}"
     )
 
 
@@ -180,7 +191,9 @@ def _refused(result: ScreeningResult) -> list[str]:
     count = "one reason" if len(reasons) == 1 else f"{len(reasons)} reasons"
     told = f"This study was not screened, for {count}:" if reasons else "This study was not screened."
     sentences = [told]
-    if not result.roi:
+    if result.roi:
+        sentences.append("What was measured before is shown so that the reason can be seen; do not use the values.")
+    else:
         sentences.append("Nothing was measured, so this page says nothing about the bone.")
     sentences.append(
         "A researcher who knows the limits can screen it all the same with --force; the reasons then stay on the page "
