@@ -20,10 +20,11 @@ CORE_RADIUS_MM = 6.0
 
 @dataclass(frozen=True)
 class BodyCentre:
-    """The middle of a body, as (slice, row, column) fractions of the mask's grid, and whether the grid cuts it."""
+    """The middle of a body, as (slice, row, column) fractions of the mask's grid, and its first and last slice."""
 
     index: tuple[float, float, float]
-    cut: bool
+    first: float
+    last: float
 
 
 def body_centre(mask: npt.NDArray[np.bool_], spacing_mm: tuple[float, float, float]) -> BodyCentre | None:
@@ -43,10 +44,8 @@ def body_centre(mask: npt.NDArray[np.bool_], spacing_mm: tuple[float, float, flo
     top, bottom = _core_range(part, opened, middle, spacing_mm)
     offset = np.array([extent.start - 1 for extent in box], dtype=float)
     middle[0] = (top + bottom) / 2
-    first, last = top + offset[0], bottom + offset[0]
-    cut = last - first >= 2 and (first <= 0 or last >= mask.shape[0] - 1)
     index = middle + offset
-    return BodyCentre((float(index[0]), float(index[1]), float(index[2])), bool(cut))
+    return BodyCentre((float(index[0]), float(index[1]), float(index[2])), top + offset[0], bottom + offset[0])
 
 
 def _largest(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:

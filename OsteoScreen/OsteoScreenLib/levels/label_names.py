@@ -47,7 +47,7 @@ def nifti_labels(path: Path) -> list[NamedLabel]:
 
 def _nifti_extension(path: Path) -> str:
     try:
-        with (gzip.open(path) if path.name.endswith(".gz") else open(path, "rb")) as file:
+        with gzip.open(path) if path.name.endswith(".gz") else open(path, "rb") as file:
             head = file.read(_NIFTI_HEADER)
             if len(head) < _NIFTI_HEADER or head[344:347] != b"n+1" or head[348] == 0:
                 return ""

@@ -43,12 +43,9 @@ _NOT_A_VERTEBRA = re.compile(
 )
 _BODY = re.compile(r"\b(body|bodies|corpus|trabecular|outline|roi)\b")
 _ORDINALS = {
-    word: number
-    for number, word in enumerate(
-        "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth thirteenth".split(),
-        start=1,
-    )
-}
+    "first": 1, "second": 2, "third": 3, "fourth": 4, "fifth": 5, "sixth": 6, "seventh": 7, "eighth": 8, "ninth": 9,
+    "tenth": 10, "eleventh": 11, "twelfth": 12, "thirteenth": 13,
+}  # fmt: skip
 _REGIONS = {"cervical": "C", "thoracic": "T", "dorsal": "T", "lumbar": "L", "sacral": "S"}
 _SHORT = re.compile(r"(?<![a-z0-9])([ctls])[ .]?0?(\d{1,2})(?![0-9])(?![a-z])")
 _WRITTEN = re.compile(r"\b(" + "|".join(_ORDINALS) + r") (cervical|thoracic|dorsal|lumbar|sacral)\b")

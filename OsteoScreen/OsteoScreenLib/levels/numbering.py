@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +19,7 @@ from .names import HEAD_TO_FOOT
 _SPINE = [f"L{n}" for n in range(5, 0, -1)] + [f"T{n}" for n in range(12, 0, -1)] + [f"C{n}" for n in range(7, 0, -1)]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Numbering:
     """A public scheme of vertebra labels: ``vertebrae`` is label -> name; ``file_hints`` are parts of file names."""
 
@@ -118,7 +119,7 @@ def _misfit(numbering: Numbering, places: Mapping[int, LabelPlace], wanted: Coll
         return None
     column = [name for name in HEAD_TO_FOOT if name in found]
     ratios = []
-    for upper, lower in zip(column, column[1:], strict=False):
+    for upper, lower in pairwise(column):
         step = found[upper].centre - found[lower].centre
         length = float(np.linalg.norm(step))
         # The sacrum's centre lies far behind L5's, so it only has to be below.

@@ -1,0 +1,124 @@
+"""The levels that a segmentation of the vertebrae gives: the slice through the middle of each body."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..errors import InputError
+from ..results import Level
+from .body import BodyCentre, body_centre
+from .chosen import level_at
+from .vertebra_masks import VertebraMask, read_vertebrae
+
+if TYPE_CHECKING:
+    from ..ct import CT
+
+#: A body's soft core is 41-261 HU unenhanced (trabecular bone with 40 % fat marrow, CaHA 50-200, shared reference
+#: notes), and pure fat marrow about -100; below this, a "vertebra" lies in fat, lung or air.
+_NO_BONE_HU = -120.0
+_CORE_MM = 5.0
+#: A grid of the CT's own size that lies further off than this lost its placement on the way.
+_MISPLACED_MM = 5.0
+#: Fewer slices than this are an outline drawn by hand, not a body that something cuts.
+_DRAWN_SLICES = 2
+#: How near to the CT's first or last slice, in slices, the end of a segmentation counts as the scan's end.
+_END_SLICES = 1.5
+
+
+def levels_from_segmentation(
+    path: str | os.PathLike[str], ct: CT, names: Sequence[str] = ("L1", "L2")
+) -> dict[str, Level]:
+    """The levels ``names`` of which the segmentation at ``path`` holds the vertebra.
+
+    The first of ``names`` has to be there; the others are left out where the segmentation lacks them (a chest CT may
+    end within L2) or where the scan's end cuts them. The segmentation may be on another grid than the CT, as long as
+    it lies on it. Raises `InputError` or `UsageError`, saying what to do, where the segmentation cannot be read, does
+    not say clearly which vertebra is which, lies elsewhere than the CT, or is cut by the scan's end at the first level.
+    """
+    vertebrae = read_vertebrae(path, names)
+    if names[0] not in vertebrae:
+        raise InputError(f"The segmentation lacks {names[0]}; give its centre slice with --{names[0].lower()}.")
+    levels = {}
+    for name, vertebra in vertebrae.items():
+        _check_placement(vertebra, ct)
+        level = _level(vertebra, ct)
+        if level is not None:
+            levels[name] = level
+        elif name == names[0]:
+            raise InputError(
+                f"The end of the segmentation cuts {name}, so its middle is not known; give its centre slice with "
+                f"--{name.lower()}, or use a scan that holds it whole."
+            )
+    _check_order(levels)
+    return levels
+
+
+def _level(vertebra: VertebraMask, ct: CT) -> Level | None:
+    column, row, depth = vertebra.geometry.spacing_mm
+    centre = body_centre(vertebra.mask, (depth, row, column))
+    if centre is None:
+        raise InputError(f"The segmentation's {vertebra.name} is empty; give its centre slice by hand.")
+    if _cut(centre, vertebra, ct):
+        return None
+    k, j, i = centre.index
+    position = ct.geometry.ijk(vertebra.geometry.ras(i, j, k))
+    size = np.array(ct.geometry.shape[::-1])
+    if (position < -0.5).any() or (position > size - 0.5).any():
+        raise _elsewhere(vertebra.name)
+    found = level_at(ct, int(np.clip(round(float(position[2])), 0, size[2] - 1)), vertebra.name, "segmentation")
+    if _core_hu(ct, found.slice_index, position) < _NO_BONE_HU:
+        raise _elsewhere(vertebra.name)
+    return found
+
+
+def _cut(centre: BodyCentre, vertebra: VertebraMask, ct: CT) -> bool:
+    """Whether the body runs into the end of the scan; one that only fills a cropped segmentation does not."""
+    if centre.last - centre.first < _DRAWN_SLICES:
+        return False
+    last = vertebra.mask.shape[0] - 1
+    ends = [end for end, touches in ((0, centre.first <= 0), (last, centre.last >= last)) if touches]
+    _, j, i = centre.index
+    on_ct = [float(ct.geometry.ijk(vertebra.geometry.ras(i, j, end))[2]) for end in ends]
+    return any(k < _END_SLICES or k > ct.geometry.shape[0] - 1 - _END_SLICES for k in on_ct)
+
+
+def _core_hu(ct: CT, k: int, position: np.ndarray) -> float:
+    hu = ct.slice(k)
+    row_mm, column_mm = ct.geometry.pixel_spacing_mm
+    j, i = np.indices(hu.shape, sparse=True)
+    distance = np.hypot((j - position[1]) * row_mm, (i - position[0]) * column_mm)
+    return float(np.median(hu[distance <= max(_CORE_MM, float(distance.min()))]))
+
+
+def _check_placement(vertebra: VertebraMask, ct: CT) -> None:
+    """Refuse a grid of the CT's own size that lies elsewhere: its placement was lost, and its levels would be wrong."""
+    mine, its = vertebra.geometry, ct.geometry
+    if mine.shape != its.shape:
+        return
+    slices, rows, columns = its.shape
+    corners = np.array([[0, 0, 0], [columns - 1, rows - 1, 0], [columns - 1, 0, slices - 1], [0, rows - 1, slices - 1]])
+    if np.linalg.norm(mine.ras(*corners.T) - its.ras(*corners.T), axis=1).max() > _MISPLACED_MM:
+        raise _elsewhere(vertebra.name)
+
+
+def _elsewhere(name: str) -> InputError:
+    return InputError(
+        f"The segmentation's {name} does not lie on a vertebra of this CT, so it belongs to another scan or has "
+        "lost its position; use the segmentation of this very scan."
+    )
+
+
+def _check_order(levels: dict[str, Level]) -> None:
+    """From L1 down, each level lies lower than the one before it."""
+    ordered = sorted(levels.values(), key=lambda level: level.name)
+    for upper, lower in pairwise(ordered):
+        if upper.z_mm <= lower.z_mm:
+            raise InputError(
+                f"In the segmentation {upper.name} lies below {lower.name}, so its labels are swapped or upside down; "
+                "correct them, or give the centre slices by hand."
+            )
