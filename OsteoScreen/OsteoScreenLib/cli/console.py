@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 import re
@@ -9,7 +10,7 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,16 @@ def print_error(message: str) -> None:
         _drop(sys.stderr)
 
 
+def print_lines(lines: Iterable[str]) -> None:
+    """Print lines to stdout; a reader who left early is no error."""
+    try:
+        for line in lines:
+            print(line)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _drop(sys.stdout)
+
+
 def flush_quietly(code: int) -> int:
     """Flush both streams; a reader who left early changes nothing about ``code``."""
     for stream in (sys.stdout, sys.stderr):
@@ -42,10 +53,8 @@ def flush_quietly(code: int) -> int:
 
 def _drop(stream: Any) -> None:
     """Send what is left in a broken stream nowhere, so that the interpreter does not complain at exit."""
-    try:
+    with contextlib.suppress(OSError, ValueError, AttributeError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-    except (OSError, ValueError, AttributeError):
-        pass
 
 
 class ConsoleProgress:

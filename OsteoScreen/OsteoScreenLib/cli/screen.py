@@ -3,9 +3,25 @@
 from __future__ import annotations
 
 import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import StudyRefused
+from .console import ConsoleProgress, print_error, print_lines
+from .output import refuse_overwriting, staged_output
+
+if TYPE_CHECKING:
+    from ..screening import Screening
 
 NAME = "screen"
 HELP = "Outline and measure L1 and L2 of one CT, and write result.json, report.html and the outlines."
+
+RESULT, REPORT, SEGMENTATION = "result.json", "report.html", "segmentation.seg.nrrd"
+#: What a run writes; result.json is the last, so that where it lies, the others belong to it.
+OWN_FILES = (REPORT, SEGMENTATION, RESULT)
+#: Slices decoded for the page's sagittal view.
+SAGITTAL_SLICES = 24
 
 _LEVEL = "S in mm (RAS superior, as in --l1=-812.5), or #INDEX (0 is the first slice as SimpleITK reads the scan)"
 
@@ -18,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     levels.add_argument("--l1", metavar="S", help=f"centre slice of L1: {_LEVEL}")
     levels.add_argument("--l2", metavar="S", help="centre slice of L2, likewise; without it, L1 alone is measured")
     levels.add_argument(
-        "--levels-from", metavar="SEG", help="take the levels from a vertebra segmentation (a file, or a folder of them)"
+        "--levels-from", metavar="SEG", help="take the levels from a vertebra segmentation (a file, or a folder)"
     )
     levels.add_argument("--snap", action="store_true", help="move the given slices to the middle of their vertebrae")
     measuring = parser.add_argument_group("measuring")
@@ -37,4 +53,75 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Screen one study; returns 0 when it was screened, 3 when it was refused."""
-    raise NotImplementedError(arguments.ct)
+    inputs = [arguments.ct, arguments.levels_from, arguments.masks, arguments.calibration]
+    refuse_overwriting(arguments.output, OWN_FILES, inputs)
+    with staged_output(arguments.output, OWN_FILES) as folder, ConsoleProgress() as progress:
+        screening = _screen(arguments, progress)
+        _write(screening, folder, progress)
+    result = screening.result
+    if arguments.json:
+        from ..results_io import to_dict
+
+        # In ASCII, so that it stays JSON on any console.
+        print_lines([json.dumps(to_dict(result), indent=2, allow_nan=False)])
+    else:
+        print_lines(_summary(screening, Path(arguments.output)))
+    if result.status == "screened":
+        return 0
+    reasons = " ".join(check.message for check in result.eligibility if check.outcome == "refuse")
+    print_error(f"The study was refused: {reasons}")
+    return StudyRefused.exit_code
+
+
+def _screen(arguments: argparse.Namespace, progress: ConsoleProgress) -> Screening:
+    from ..screening import ScreeningRequest, screen
+
+    request = ScreeningRequest(
+        ct=arguments.ct,
+        l1=arguments.l1,
+        l2=arguments.l2,
+        levels_from=arguments.levels_from,
+        snap=arguments.snap,
+        masks=arguments.masks,
+        segmentation_model=arguments.segmentation_model,
+        classification_model=arguments.classification_model,
+        calibration=arguments.calibration,
+        age_years=arguments.age,
+        sex=arguments.sex,
+        device=arguments.device,
+        force=arguments.force,
+        series=arguments.series,
+    )
+    return screen(request, progress)
+
+
+def _write(screening: Screening, folder: Path, progress: ConsoleProgress) -> None:
+    from ..reports import write_html
+    from ..results_io import write_result
+    from ..segmentation_io import write_segmentation
+
+    progress("Writing the report", 0, 1)
+    screening.add_sagittal(SAGITTAL_SLICES, progress)
+    write_html(screening.result, screening.pictures, folder / REPORT)
+    if screening.result.roi:
+        write_segmentation(screening.masks, screening.ct.geometry, folder / SEGMENTATION)
+    write_result(screening.result, folder / RESULT)
+
+
+def _summary(screening: Screening, output: Path) -> list[str]:
+    """What was found, in lines for a reader."""
+    from ..reports import wording
+
+    result = screening.result
+    lines = []
+    for name, level in result.levels.items():
+        line = f"{name}  slice #{level.slice_index}, S {level.z_mm:.1f} mm ({wording.level_set(level)})"
+        if name in result.roi:
+            line += f": {result.roi[name].mean_hu:.0f} HU"
+        if name in result.roi and result.densitometry is not None:
+            line += f", {result.densitometry.bmd_mg_cm3[name]:.0f} mg/cm3 {result.densitometry.calibration.mineral}"
+        lines.append(line)
+    lines += wording.summary(result) if result.status == "screened" else []
+    lines += [f"{check.outcome}: {wording.check_name(check.check)}: {check.message}" for check in screening.warnings]
+    lines += ["", f"Page: {output / REPORT}", result.disclaimer]
+    return lines

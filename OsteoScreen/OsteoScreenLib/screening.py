@@ -1,0 +1,400 @@
+"""One study, end to end: the only place where reading, levels, outlining, measuring and checking meet."""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from importlib import metadata
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from . import __version__
+from .errors import BundleError, SegmentationFailed, StudyRefused, UsageError
+from .progress import Progress, silent
+from .reports.pictures import LevelPicture, SagittalPicture, StudyPictures
+from .results import (
+    BundleUse,
+    Check,
+    Classification,
+    Densitometry,
+    InputDescription,
+    Level,
+    RoiMeasures,
+    ScreeningResult,
+)
+
+if TYPE_CHECKING:
+    from .ct import CT
+    from .densitometry import UserCalibration
+    from .levels import VertebraMask
+    from .models import Bundle
+    from .segmentation import Segmenter
+
+LEVEL_NAMES = ("L1", "L2")
+NO_CLASSIFIER = "No classifier bundle is installed; the category is that of the measured BMD alone."
+NOT_CLASSIFIED = "The study was refused, so it was not classified."
+
+#: What the sagittal view shows beyond the levels, in mm: three to four vertebrae above (L1 is 27 mm high with its
+#: disc; Panjabi 1992), so that a reader can count from the ribs, and two below.
+_SAGITTAL_ABOVE_MM, _SAGITTAL_BELOW_MM = 100.0, 50.0
+#: The columns averaged for it, on either side of the body's middle: one column of a chest CT is noisy.
+_SAGITTAL_HALF_WIDTH_MM = 1.5
+#: Oldest age that is believed; the longest life on record is 122 years.
+_OLDEST_YEARS = 125.0
+
+PathLike = str | os.PathLike[str]
+
+
+@dataclass(frozen=True)
+class ScreeningRequest:
+    """What to screen, and how.
+
+    ct : a path (DICOM folder or file, NRRD, MetaImage, NIfTI), or an opened CT
+    l1, l2 : centre slices, as text ("-812.5" RAS S in mm, "#123" index) or as a Level; they go before ``levels_from``
+    levels_from : a vertebra segmentation to take the levels from
+    snap : move each level to the middle of its vertebra
+    masks : a segmentation of L1 (and L2) to measure instead of the network's outlines; levels come from it when
+        nothing else gives them
+    segmentation_model, classification_model : names or paths of bundles; the shipped ones when None
+    calibration : the user's calibration file
+    age_years, sex : of the patient, where the scan lacks them or is wrong
+    device : "auto", "cpu", "cuda" or "mps"
+    force : screen a study that would be refused; the reasons stay in the result
+    series : SeriesInstanceUID of the series to read
+    """
+
+    ct: PathLike | CT
+    l1: str | Level | None = None
+    l2: str | Level | None = None
+    levels_from: PathLike | None = None
+    snap: bool = False
+    masks: PathLike | None = None
+    segmentation_model: PathLike | None = None
+    classification_model: PathLike | None = None
+    calibration: PathLike | None = None
+    age_years: float | None = None
+    sex: Literal["F", "M"] | None = None
+    device: str = "auto"
+    force: bool = False
+    series: str | None = None
+
+
+@dataclass
+class Screening:
+    """A result with what is needed to draw it: the CT it was made on, and each level's slice and mask."""
+
+    result: ScreeningResult
+    ct: CT
+    pictures: StudyPictures = field(default_factory=StudyPictures)
+
+    @property
+    def masks(self) -> dict[str, tuple[int, np.ndarray]]:
+        """Level name -> (slice index, mask (rows, columns) bool), of the levels that were outlined."""
+        levels = self.pictures.levels.items()
+        return {name: (shown.slice_index, shown.mask) for name, shown in levels if shown.mask is not None}
+
+    def add_sagittal(self, most_slices: int, progress: Progress = silent) -> None:
+        """Add the sagittal view through the outlined bodies, decoding at most ``most_slices`` slices for it.
+
+        It is not part of screening itself, because it is for the reader alone and costs more slices than the
+        measurement does. Nothing happens where no level was outlined, or the scan has a single slice.
+        """
+        if not self.result.roi or self.ct.geometry.shape[0] < 2:
+            return
+        self.pictures = replace(self.pictures, sagittal=_sagittal(self.ct, self.result, most_slices, progress))
+
+    @property
+    def warnings(self) -> list[Check]:
+        """The checks that did not pass."""
+        return [check for check in self.result.eligibility if check.outcome != "pass"]
+
+
+def screen(request: ScreeningRequest, progress: Progress = silent) -> Screening:
+    """Screen one study.
+
+    A study that must not be screened is returned, not raised: its result has status "refused", the reasons under
+    ``eligibility``, and no measures.
+
+    Raises UsageError, InputError or BundleError with one sentence on what is wrong and what to do.
+    """
+    return _Run(request, progress).screen()
+
+
+class _Run:
+    """One pass over one study; holds what has been found so far."""
+
+    def __init__(self, request: ScreeningRequest, progress: Progress) -> None:
+        _check_request(request)
+        self.request = request
+        self.progress = progress
+        self.began = time.perf_counter()
+        self.timing = {"read": 0.0, "segment": 0.0, "classify": 0.0}
+        self.checks: list[Check] = []
+        self.levels: dict[str, Level] = {}
+        self.roi: dict[str, RoiMeasures] = {}
+        self.pictures: dict[str, LevelPicture] = {}
+        self.densitometry: Densitometry | None = None
+        self._segmenter: Segmenter | None = None
+        self._user_masks: dict[str, VertebraMask] = {}
+
+    def screen(self) -> Screening:
+        # Before the scan is read, so that a wrong name costs no waiting.
+        bundle = self._segmentation_bundle()
+        calibration = self._calibration()
+        with self._timed("read"):
+            self.ct = self._open()
+            self.levels = self._find_levels()
+            self.checks += self._acquisition_checks()
+        if self._may_go_on():
+            self._outline_and_measure(bundle)
+        if self._may_go_on() and len(self.roi) == len(self.levels):
+            self._measure_density(calibration)
+        return self._screening(bundle)
+
+    # -- before the first pixel
+
+    def _segmentation_bundle(self) -> Bundle | None:
+        from .models import default_bundle, load_bundle
+
+        if self.request.classification_model is not None:
+            load_bundle(self.request.classification_model, "classification")
+        if self.request.masks is not None:
+            return None
+        if self.request.segmentation_model is not None:
+            return load_bundle(self.request.segmentation_model, "segmentation")
+        bundle = default_bundle("segmentation")
+        if bundle is None:
+            raise BundleError(
+                "No segmentation bundle is installed; add one with `osteoscreen models import PATH`, name one with "
+                "--segmentation-model, or give your own outlines with --masks."
+            )
+        return bundle
+
+    def _calibration(self) -> UserCalibration | None:
+        from .densitometry import load_calibration
+
+        return None if self.request.calibration is None else load_calibration(self.request.calibration)
+
+    def _open(self) -> CT:
+        from .ct import CT, open_ct
+
+        if isinstance(self.request.ct, CT):
+            return self.request.ct
+        return open_ct(self.request.ct, series=self.request.series, progress=self.progress)
+
+    def _find_levels(self) -> dict[str, Level]:
+        from .levels import levels_from_segmentation, parse_level, snap_to_centre
+
+        request = self.request
+        given = {name: text for name, text in (("L1", request.l1), ("L2", request.l2)) if text is not None}
+        levels = {
+            name: level if isinstance(level, Level) else parse_level(level, self.ct, name)
+            for name, level in given.items()
+        }
+        source = request.levels_from or (None if levels else request.masks)
+        if source is not None:
+            levels = {**levels_from_segmentation(source, self.ct, LEVEL_NAMES), **levels}
+        if request.snap:
+            levels = {name: snap_to_centre(self.ct, level) for name, level in levels.items()}
+        _check_levels(levels)
+        return {name: levels[name] for name in LEVEL_NAMES if name in levels}
+
+    def _acquisition_checks(self) -> list[Check]:
+        from .ct.eligibility import acquisition_checks
+
+        return acquisition_checks(self.ct, age_years=self.request.age_years, sex=self.request.sex)
+
+    # -- the slices
+
+    def _outline_and_measure(self, bundle: Bundle | None) -> None:
+        from .ct.eligibility import pair_checks
+
+        if bundle is None:
+            self._read_user_masks()
+        for number, level in enumerate(self.levels.values()):
+            self.progress("Outlining and measuring", number, len(self.levels))
+            with self._timed("read"):
+                hu = self.ct.slice(level.slice_index)
+            self.pictures[level.name] = self._picture(level, hu)
+            try:
+                with self._timed("segment"):
+                    outlined = self._outline(bundle, level, hu)
+                self._measure(level, hu, outlined)
+            except SegmentationFailed as error:
+                self.checks.append(Check("segmentation", "refuse", f"{level.name}: {error}", level.name))
+        self.checks += pair_checks(self.roi)
+        self.progress("Outlining and measuring", len(self.levels), len(self.levels))
+
+    def _outline(self, bundle: Bundle | None, level: Level, hu: np.ndarray) -> _Outlined:
+        """The outline of one level: the network's, or the user's where there is no bundle."""
+        if bundle is None:
+            mask = self._user_masks.get(level.name)
+            if mask is None:
+                raise SegmentationFailed(f"The outlines hold no {level.name}; draw it, or leave --masks out.")
+            coverage = mask.coverage_on(self.ct.geometry, level.slice_index)
+            return _Outlined(coverage > 0.5, coverage, None, 1.0)
+        if self._segmenter is None:
+            from .segmentation import Segmenter
+
+            self._segmenter = Segmenter(bundle, self.request.device)
+        found = self._segmenter.segment(hu, self.ct.geometry.pixel_spacing_mm)
+        return _Outlined(found.mask, found.probability, found.probability, found.confidence)
+
+    def _read_user_masks(self) -> None:
+        from .levels import read_vertebrae
+
+        assert self.request.masks is not None
+        with self._timed("read"):
+            self._user_masks = read_vertebrae(self.request.masks, list(self.levels))
+
+    def _measure(self, level: Level, hu: np.ndarray, outlined: _Outlined) -> None:
+        from .ct.eligibility import slice_checks
+        from .densitometry import measure_roi
+
+        shown = self.pictures[level.name]
+        self.pictures[level.name] = replace(shown, mask=outlined.mask, probability=outlined.probability)
+        roi = measure_roi(
+            hu,
+            outlined.coverage,
+            self.ct.geometry,
+            level.slice_index,
+            confidence=outlined.confidence,
+            mask_source="user" if self.request.masks is not None else "model",
+        )
+        self.roi[level.name] = roi
+        self.checks += slice_checks(self.ct, level, hu, outlined.mask, roi)
+
+    def _picture(self, level: Level, hu: np.ndarray) -> LevelPicture:
+        k = level.slice_index
+        placement = np.array(self.ct.geometry.ijk_to_ras)
+        # Exact on this slice also where the slices are not evenly spaced.
+        placement[:3, 3] = self.ct.geometry.ras(0.0, 0.0, k) - k * placement[:3, 2]
+        return LevelPicture(level.name, k, hu, placement)
+
+    # -- the result
+
+    def _measure_density(self, calibration: UserCalibration | None) -> None:
+        from .densitometry import densitometry
+
+        try:
+            self.densitometry, checks = densitometry(self.roi, self.ct.acquisition, calibration)
+        except StudyRefused as error:
+            checks = [Check("calibration", "refuse", str(error))]
+        self.checks += checks
+
+    def _may_go_on(self) -> bool:
+        return self.request.force or not _refusals(self.checks)
+
+    def _screening(self, bundle: Bundle | None) -> Screening:
+        measured = bool(self.levels) and len(self.roi) == len(self.levels)
+        screened = measured and self._may_go_on()
+        result = ScreeningResult(
+            status="screened" if screened else "refused",
+            input=self._describe(),
+            eligibility=self.checks,
+            levels=self.levels,
+            # What a refused study would measure is not to be trusted, so it is not written down.
+            roi=self.roi if screened else {},
+            densitometry=self.densitometry if screened else None,
+            classification=Classification(None, None, None, NO_CLASSIFIER if screened else NOT_CLASSIFIED),
+            bundles=[] if self._segmenter is None or bundle is None else [_use(bundle)],
+            software=self._software(),
+            timing_s={**self.timing, "total": time.perf_counter() - self.began},
+        )
+        return Screening(result, self.ct, StudyPictures(dict(self.pictures)))
+
+    def _describe(self) -> InputDescription:
+        described = self.ct.describe()
+        return replace(
+            described,
+            age_years=described.age_years if self.request.age_years is None else self.request.age_years,
+            sex=described.sex if self.request.sex is None else self.request.sex,
+        )
+
+    def _software(self) -> dict[str, str]:
+        device = "cpu" if self._segmenter is None else str(self._segmenter.device)
+        return {"osteoscreen": __version__, "torch": _version("torch"), "device": device}
+
+    @contextmanager
+    def _timed(self, step: str) -> Iterator[None]:
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.timing[step] += time.perf_counter() - began
+
+
+@dataclass(frozen=True)
+class _Outlined:
+    """An outline: its mask, each pixel's coverage (0.5 is the edge), the network's probability, and its confidence."""
+
+    mask: np.ndarray
+    coverage: np.ndarray
+    probability: np.ndarray | None
+    confidence: float
+
+
+def _check_request(request: ScreeningRequest) -> None:
+    """Refuse what cannot be right, before anything is read."""
+    if request.l1 is None and request.levels_from is None and request.masks is None:
+        other = "L2 was given without L1" if request.l2 is not None else "No level was given"
+        raise UsageError(
+            f"{other}; say where L1 is with its centre slice (--l1=-812.5 in mm, or --l1=#123), or give a vertebra "
+            "segmentation with --levels-from. Finding the levels by itself comes with a later version."
+        )
+    age = request.age_years
+    if age is not None and not (math.isfinite(age) and 0 <= age <= _OLDEST_YEARS):
+        raise UsageError(f"An age of {age:g} years cannot be right; give it in years, from 0 to {_OLDEST_YEARS:g}.")
+
+
+def _check_levels(levels: dict[str, Level]) -> None:
+    if "L1" not in levels:
+        raise UsageError("L2 was given without L1; give the centre slice of L1 with --l1.")
+    if "L2" in levels and levels["L2"].z_mm >= levels["L1"].z_mm:
+        raise UsageError(
+            f"L2 (S {levels['L2'].z_mm:.1f} mm) does not lie below L1 (S {levels['L1'].z_mm:.1f} mm); check whether "
+            "they are swapped or the same slice."
+        )
+
+
+def _refusals(checks: list[Check]) -> list[Check]:
+    return [check for check in checks if check.outcome == "refuse"]
+
+
+def _use(bundle: Bundle) -> BundleUse:
+    return BundleUse(bundle.role, bundle.name, bundle.version, bundle.sha256)
+
+
+def _version(package: str) -> str:
+    """A package's version without importing it; empty where it is not installed."""
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return ""
+
+
+def _sagittal(ct: CT, result: ScreeningResult, most_slices: int, progress: Progress) -> SagittalPicture:
+    """The view through the mean of the bodies' middles, superior up."""
+    geometry = ct.geometry
+    z = np.array([geometry.slice_z(k) for k in range(geometry.shape[0])])
+    shown = [level.z_mm for level in result.levels.values()]
+    inside = np.flatnonzero((z <= max(shown) + _SAGITTAL_ABOVE_MM) & (z >= min(shown) - _SAGITTAL_BELOW_MM))
+    columns = [float(geometry.ijk(roi.centroid_ras_mm)[0]) for roi in result.roi.values()]
+    column = int(np.clip(round(float(np.mean(columns))), 0, geometry.shape[2] - 1))
+    image, indices = ct.sagittal(
+        column,
+        half_width=int(_SAGITTAL_HALF_WIDTH_MM / geometry.spacing_mm[0]),
+        slices=range(int(inside[0]), int(inside[-1]) + 1),
+        max_slices=most_slices,
+        progress=progress,
+    )
+    if len(indices) > 1 and z[indices[0]] < z[indices[-1]]:
+        image, indices = image[::-1], indices[::-1]
+    step = abs(float(z[indices[-1]] - z[indices[0]])) / max(len(indices) - 1, 1)
+    middle = geometry.ras(column, (geometry.shape[1] - 1) / 2, int(indices[len(indices) // 2]))
+    return SagittalPicture(image, (step, geometry.spacing_mm[1]), indices, float(middle[0]))
