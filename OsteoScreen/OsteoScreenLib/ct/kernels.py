@@ -12,7 +12,23 @@ KernelKind = Literal["soft", "sharp", "unknown"]
 # below 20 for the body's soft tissue, 30-39 bone, 50-59 lung, 80-89 high resolution; Philips: letters.
 # Source: the makers' DICOM conformance statements and the kernels seen in public TCIA collections.
 _SOFT_WORDS = {"SOFT", "STANDARD", "STND", "STD", "CHST", "SMOOTH", "BODY", "A", "B", "AA", "AB", "UA", "XCA", "XRES"}
-_SHARP_WORDS = {"LUNG", "BONE", "BONEPLUS", "EDGE", "ULTRA", "SHARP", "HD", "DETAIL", "E", "D", "L", "C", "YC", "YD", "YE"}
+_SHARP_WORDS = {
+    "LUNG",
+    "BONE",
+    "BONEPLUS",
+    "EDGE",
+    "ULTRA",
+    "SHARP",
+    "HD",
+    "DETAIL",
+    "E",
+    "D",
+    "L",
+    "C",
+    "YC",
+    "YD",
+    "YE",
+}
 _SIEMENS = re.compile(r"^(?:[BDHIJKQSTU][A-Z]{0,2})(\d{2})[A-Z]?\d?$")
 _CANON = re.compile(r"^FC(\d{1,2})")
 

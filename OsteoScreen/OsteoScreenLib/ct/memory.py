@@ -36,9 +36,9 @@ class ArraySource:
     def sha256(self) -> str:
         """Of the numbers, their type and shape, and the placement."""
         digest = hashlib.sha256(f"{self._array.dtype.str} {self._array.shape}".encode())
-        digest.update(np.ascontiguousarray(self._ijk_to_ras))
+        digest.update(self._ijk_to_ras.tobytes())
         for plane in self._array:
-            digest.update(np.ascontiguousarray(plane))
+            digest.update(plane.tobytes())
         return digest.hexdigest()
 
 

@@ -2,39 +2,52 @@
 
 from __future__ import annotations
 
-import math
-import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pydicom.dataset import Dataset
-from pydicom.tag import BaseTag, Tag
+from pydicom.tag import BaseTag
+
+from .values import Header, tag_of
 
 #: Everything that choosing, ordering and decoding need; none of it names the patient.
-HEADER_TAGS: list[BaseTag] = [
-    Tag(keyword)
+HEADER_TAGS: tuple[BaseTag, ...] = tuple(
+    tag_of(keyword)
     for keyword in (
-        "ImageType SOPClassUID SOPInstanceUID Modality SeriesDescription "
-        "ContrastBolusAgent ContrastBolusVolume ContrastBolusRoute SliceThickness KVP ConvolutionKernel "
-        "StudyInstanceUID SeriesInstanceUID SeriesNumber AcquisitionNumber InstanceNumber "
-        "TemporalPositionIdentifier AcquisitionTime "
-        "ImagePositionPatient ImageOrientationPatient FrameOfReferenceUID "
-        "SamplesPerPixel PhotometricInterpretation NumberOfFrames Rows Columns PixelSpacing BitsAllocated BitsStored "
-        "HighBit PixelRepresentation PixelPaddingValue PixelPaddingRangeLimit LossyImageCompression "
-        "RescaleIntercept RescaleSlope RescaleType ModalityLUTSequence "
-        "SharedFunctionalGroupsSequence PerFrameFunctionalGroupsSequence"
-    ).split()
-]
+        *("ImageType", "SOPClassUID", "SOPInstanceUID", "Modality", "SeriesDescription"),
+        *("ContrastBolusAgent", "SliceThickness", "ConvolutionKernel"),
+        *("StudyInstanceUID", "SeriesInstanceUID", "SeriesNumber", "AcquisitionNumber", "InstanceNumber"),
+        *("TemporalPositionIdentifier", "ImagePositionPatient", "ImageOrientationPatient", "NumberOfFrames"),
+        *("SamplesPerPixel", "PhotometricInterpretation", "Rows", "Columns", "PixelSpacing"),
+        *("BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation"),
+        *("PixelPaddingValue", "PixelPaddingRangeLimit", "LossyImageCompression"),
+        *("RescaleIntercept", "RescaleSlope", "RescaleType", "ModalityLUTSequence"),
+        *("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"),
+    )
+)
+
+#: SOP classes of CT images: CT, Enhanced CT, Legacy Converted Enhanced CT (DICOM PS3.6).
+CT_CLASSES = ("1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.2.1", "1.2.840.10008.5.1.4.1.1.2.2")
+
+#: Words of Image Type that mark an image as computed from other images (DICOM PS3.3 C.8.2.1.1.1, C.8.16.1.3, and what
+#: the makers write).
+_REFORMATS = frozenset(
+    ("MPR", "REFORMATTED", "PROJECTION IMAGE", "MIP", "MINIP", "MIN IP", "AVERAGE", "SUBTRACTION", "RESAMPLED", "CPR")
+)
 
 
 @dataclass(frozen=True)
 class Frame:
-    """One image slice: a file, or one frame of a multi-frame file. Positions are DICOM's own: LPS mm."""
+    """One image slice: a file, or one frame of a multi-frame file (then ``index`` counts from 0).
+
+    Positions are DICOM's own (LPS mm); ``pixel_offset`` is where the pixel data element begins in the file;
+    ``padding`` are the lowest and highest stored values that mean "nothing here".
+    """
 
     path: Path
     index: int | None
+    frames: int
     file_size: int
     pixel_offset: int
     transfer_syntax: str
@@ -51,10 +64,9 @@ class Frame:
     image_type: tuple[str, ...]
     kernel: str
     thickness: float | None
-    contrast: bool
+    contrast_agent: str
     rows: int
     columns: int
-    frames: int
     samples: int
     photometric: str
     bits_allocated: int
@@ -78,145 +90,104 @@ class Frame:
 
     @property
     def is_original(self) -> bool:
-        """Whether it is the scanner's own axial reconstruction, not a reformat or another derived image."""
-        reformats = ("MPR", "REFORMATTED", "PROJECTION IMAGE", "MIP", "MINIP", "AVERAGE", "SUBTRACTION", "RESAMPLED")
-        return "DERIVED" not in self.image_type[:1] and not any(t.strip() in reformats for t in self.image_type)
+        """Whether it is the scanner's own reconstruction, not a reformat or another derived image."""
+        return "DERIVED" not in self.image_type[:1] and _REFORMATS.isdisjoint(self.image_type)
+
+    def place(self, keyword: str) -> tuple[float, ...]:
+        """Position, orientation or spacing of a frame that is known to have it."""
+        value: tuple[float, ...] | None = getattr(self, keyword)
+        assert value is not None, "frames without a placement are left out when the headers are read"
+        return value
 
 
-def frames_of(dataset: Dataset, path: Path, file_size: int, pixel_offset: int) -> Iterator[Frame]:
-    """The frames that a header describes: one, or each of a multi-frame object."""
-    per_frame = dataset.get("PerFrameFunctionalGroupsSequence")
-    shared = first_item(dataset, "SharedFunctionalGroupsSequence")
+def frames_of(dataset: Dataset, path: Path, file_size: int, pixel_offset: int, transfer_syntax: str) -> Iterator[Frame]:
+    """The frames that a header describes: one, or each of a multi-frame object that places its frames."""
+    header = Header(dataset)
+    per_frame = header.sequence("PerFrameFunctionalGroupsSequence")
+    where = (path, file_size, pixel_offset, transfer_syntax)
     if not per_frame:
-        if (integer(dataset.get("NumberOfFrames")) or 1) > 1:
-            return
-        yield _frame(dataset, [dataset], path, None, file_size, pixel_offset, 1)
+        # Without functional groups the frames of a multi-frame object (a cine, a capture) have no place in the patient.
+        if (header.number("NumberOfFrames") or 1) <= 1:
+            yield _frame(header, [header], None, 1, *where)
         return
+    shared = header.sequence("SharedFunctionalGroupsSequence")[:1]
     for index, item in enumerate(per_frame):
-        yield _frame(dataset, [item, shared, dataset], path, index, file_size, pixel_offset, len(per_frame))
+        yield _frame(header, [item, *shared, header], index, len(per_frame), *where)
 
 
 def _frame(
-    dataset: Dataset,
-    groups: list[Dataset],
-    path: Path,
+    header: Header,
+    groups: Sequence[Header],
     index: int | None,
+    frames: int,
+    path: Path,
     file_size: int,
     pixel_offset: int,
-    frames: int,
+    transfer_syntax: str,
 ) -> Frame:
-    pixel_representation = integer(dataset.get("PixelRepresentation")) or 0
-    bits_stored = integer(dataset.get("BitsStored")) or 0
-    frame_type = grouped(groups, "CTImageFrameTypeSequence", "FrameType") or dataset.get("ImageType")
+    signed = header.short("PixelRepresentation") == 1
+    bits_stored = header.short("BitsStored") or 0
+    high_bit = header.short("HighBit")
+    measures = group_with(groups, "PixelMeasuresSequence", "PixelSpacing")
+    rescale = group_with(groups, "PixelValueTransformationSequence", "RescaleSlope")
     return Frame(
         path=path,
         index=index,
+        frames=frames,
         file_size=file_size,
         pixel_offset=pixel_offset,
-        transfer_syntax=str(dataset.file_meta.get("TransferSyntaxUID", "") or ""),
-        sop_class=text(dataset.get("SOPClassUID")),
-        sop_uid=text(dataset.get("SOPInstanceUID")),
-        study_uid=text(dataset.get("StudyInstanceUID")),
-        series_uid=text(dataset.get("SeriesInstanceUID")),
-        series_number=text(dataset.get("SeriesNumber")),
-        series_description=text(dataset.get("SeriesDescription")),
-        acquisition_number=text(dataset.get("AcquisitionNumber")),
-        instance_number=integer(dataset.get("InstanceNumber")) or (index or 0),
-        temporal_position=text(dataset.get("TemporalPositionIdentifier")),
-        modality=text(dataset.get("Modality")),
-        image_type=texts(frame_type),
-        kernel=text(grouped(groups, "CTReconstructionSequence", "ConvolutionKernel")),
-        thickness=number(grouped(groups, "PixelMeasuresSequence", "SliceThickness")),
-        contrast=bool(text(dataset.get("ContrastBolusAgent"))),
-        rows=integer(dataset.get("Rows")) or 0,
-        columns=integer(dataset.get("Columns")) or 0,
-        frames=frames,
-        samples=integer(dataset.get("SamplesPerPixel")) or 1,
-        photometric=text(dataset.get("PhotometricInterpretation")),
-        bits_allocated=integer(dataset.get("BitsAllocated")) or 0,
+        transfer_syntax=transfer_syntax,
+        sop_class=header.word("SOPClassUID"),
+        sop_uid=header.word("SOPInstanceUID"),
+        study_uid=header.word("StudyInstanceUID"),
+        series_uid=header.word("SeriesInstanceUID"),
+        series_number=header.word("SeriesNumber"),
+        series_description=header.word("SeriesDescription"),
+        acquisition_number=header.word("AcquisitionNumber"),
+        instance_number=int(header.number("InstanceNumber") or 0) if index is None else index,
+        temporal_position=header.word("TemporalPositionIdentifier"),
+        modality=header.word("Modality"),
+        image_type=group_with(groups, "CTImageFrameTypeSequence", "FrameType").words("FrameType")
+        or header.words("ImageType"),
+        kernel=group_with(groups, "CTReconstructionSequence", "ConvolutionKernel").word("ConvolutionKernel"),
+        thickness=group_with(groups, "PixelMeasuresSequence", "SliceThickness").number("SliceThickness"),
+        contrast_agent=header.word("ContrastBolusAgent"),
+        rows=header.short("Rows") or 0,
+        columns=header.short("Columns") or 0,
+        samples=header.short("SamplesPerPixel") or 1,
+        photometric=header.word("PhotometricInterpretation"),
+        bits_allocated=header.short("BitsAllocated") or 0,
         bits_stored=bits_stored,
-        high_bit=integer(dataset.get("HighBit")) if dataset.get("HighBit") is not None else bits_stored - 1,
-        signed=pixel_representation == 1,
-        padding=_padding(dataset, pixel_representation == 1),
-        lossy=text(dataset.get("LossyImageCompression")) == "01",
-        position=numbers(grouped(groups, "PlanePositionSequence", "ImagePositionPatient"), 3),
-        orientation=numbers(grouped(groups, "PlaneOrientationSequence", "ImageOrientationPatient"), 6),
-        spacing=numbers(grouped(groups, "PixelMeasuresSequence", "PixelSpacing"), 2),
-        slope=number(grouped(groups, "PixelValueTransformationSequence", "RescaleSlope")),
-        intercept=number(grouped(groups, "PixelValueTransformationSequence", "RescaleIntercept")),
-        rescale_type=text(grouped(groups, "PixelValueTransformationSequence", "RescaleType")).upper(),
-        lookup_table=bool(dataset.get("ModalityLUTSequence")),
+        high_bit=bits_stored - 1 if high_bit is None else high_bit,
+        signed=signed,
+        padding=_padding(header, signed),
+        lossy=header.word("LossyImageCompression") == "01",
+        position=group_with(groups, "PlanePositionSequence", "ImagePositionPatient").numbers("ImagePositionPatient", 3),
+        orientation=group_with(groups, "PlaneOrientationSequence", "ImageOrientationPatient").numbers(
+            "ImageOrientationPatient", 6
+        ),
+        spacing=measures.numbers("PixelSpacing", 2),
+        slope=rescale.number("RescaleSlope"),
+        intercept=rescale.number("RescaleIntercept"),
+        rescale_type=rescale.word("RescaleType").upper(),
+        lookup_table=bool(header.sequence("ModalityLUTSequence")),
     )
 
 
-def _padding(dataset: Dataset, signed: bool) -> tuple[int, int] | None:
-    """The stored values that mean "nothing here", from the lowest to the highest."""
-    ends = [_as_stored(dataset.get(keyword), signed) for keyword in ("PixelPaddingValue", "PixelPaddingRangeLimit")]
-    if ends[0] is None:
-        return None
-    limit = ends[0] if ends[1] is None else ends[1]
-    return min(ends[0], limit), max(ends[0], limit)
-
-
-def _as_stored(value: Any, signed: bool) -> int | None:
-    # Writers often store the padding as US though the pixels are signed, and the other way round.
-    whole = integer(value)
-    if whole is None:
-        return None
-    if signed and whole > 0x7FFF:
-        return whole - 0x10000
-    return whole + 0x10000 if not signed and whole < 0 else whole
-
-
-def first_item(dataset: Dataset, keyword: str) -> Dataset:
-    """The first item of a sequence, or an empty data set."""
-    sequence = dataset.get(keyword)
-    return sequence[0] if sequence else Dataset()
-
-
-def grouped(groups: list[Dataset], sequence: str, keyword: str) -> Any:
-    """An attribute of a functional group (per frame, then shared), or of the data set itself, or None."""
+def group_with(groups: Sequence[Header], sequence: str, keyword: str) -> Header:
+    """Where an attribute stands: in a functional group (the frame's own, then the shared one), else in the data set."""
     for group in groups:
-        for holder in (first_item(group, sequence), group):
-            value = holder.get(keyword)
-            if value is not None and value != "":
-                return value
-    return None
+        if keyword in group:
+            return group
+        for item in group.sequence(sequence)[:1]:
+            if keyword in item:
+                return item
+    return groups[-1]
 
 
-def text(value: Any) -> str:
-    """A header value as words, without padding; "" for none."""
-    return "" if value is None else str(value).strip(" \0")
-
-
-def texts(value: Any) -> tuple[str, ...]:
-    """A multi-valued header value as words."""
-    if value is None or value == "":
-        return ()
-    return (text(value),) if isinstance(value, str) else tuple(text(v) for v in value)
-
-
-def number(value: Any) -> float | None:
-    """A header value as a finite number, or None."""
-    try:
-        result = float(value)
-    except (TypeError, ValueError):
+def _padding(header: Header, signed: bool) -> tuple[int, int] | None:
+    value = header.short("PixelPaddingValue", signed=signed)
+    if value is None:
         return None
-    return result if math.isfinite(result) else None
-
-
-def integer(value: Any) -> int | None:
-    """A header value as a whole number, or None."""
-    result = number(value)
-    return None if result is None else int(result)
-
-
-def numbers(value: Any, count: int) -> tuple[float, ...] | None:
-    """A header value as exactly ``count`` finite numbers, or None."""
-    if value is None or isinstance(value, (str, os.PathLike)):
-        return None
-    try:
-        result = tuple(number(v) for v in value)
-    except TypeError:
-        return None
-    return None if len(result) != count or any(v is None for v in result) else tuple(v for v in result if v is not None)
+    limit = header.short("PixelPaddingRangeLimit", signed=signed)
+    return (value, value) if limit is None else (min(value, limit), max(value, limit))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -11,36 +13,34 @@ from pydicom.pixels import pixel_array
 from ...errors import InputError
 from ...progress import Progress
 from ..study import OUTSIDE_HU
+from .checks import padding_is_plausible
+from .files import readable
 from .header import Frame
+
+_SAMPLE_BYTES = 4096
 
 
 class DicomSource:
-    """The slices of a DICOM series in order; each is decoded when it is asked for."""
+    """The slices of a DICOM series in order; each is decoded when it is asked for, and not kept."""
 
-    def __init__(self, frames: list[Frame]) -> None:
-        self._frames = frames
+    def __init__(self, frames: Sequence[Frame]) -> None:
+        self._frames = tuple(frames)
         self.decoded_slices = 0
 
-    def plane(self, index: int) -> npt.NDArray:
-        """One stored slice (rows, columns) in HU, float32."""
+    def plane(self, index: int) -> npt.NDArray[np.float32]:
+        """One stored slice (rows, columns) in HU; raises `InputError` where its pixels cannot be decoded."""
         frame = self._frames[index]
+        stored = self._stored(frame)
         self.decoded_slices += 1
-        try:
-            stored = pixel_array(frame.path, index=frame.index)
-        except Exception as problem:  # the decoders raise whatever damaged data provokes
-            raise InputError(
-                f"The pixels of {frame.path.name} cannot be decoded ({type(problem).__name__}); copy the series again."
-            ) from None
-        if stored.shape != (frame.rows, frame.columns):
-            raise InputError(f"The pixels of {frame.path.name} are not {frame.rows} x {frame.columns}.")
-        hu = stored.astype(np.float32) * np.float32(1.0 if frame.slope is None else frame.slope)
+        hu = stored.astype(np.float32)
+        hu *= np.float32(1.0 if frame.slope is None else frame.slope)
         hu += np.float32(frame.intercept or 0.0)
-        if frame.padding is not None:
+        if frame.padding is not None and padding_is_plausible(frame):
             hu[(stored >= frame.padding[0]) & (stored <= frame.padding[1])] = OUTSIDE_HU
         return hu
 
-    def whole(self, progress: Progress) -> npt.NDArray:
-        """The stored volume (slices, rows, columns) in HU, float32."""
+    def whole(self, progress: Progress) -> npt.NDArray[np.float32]:
+        """The stored volume (slices, rows, columns) in HU."""
         first = self._frames[0]
         volume = np.empty((len(self._frames), first.rows, first.columns), dtype=np.float32)
         for n in range(len(volume)):
@@ -49,15 +49,39 @@ class DicomSource:
         return volume
 
     def sha256(self) -> str:
-        """See `CT.sha256`."""
+        """See `OsteoScreenLib.ct.study.CT.sha256`."""
         digest = hashlib.sha256()
         for frame in self._frames:
-            digest.update(
-                f"{frame.sop_uid}|{frame.index}|{frame.position}|{frame.orientation}|{frame.spacing}|{frame.rows}|"
-                f"{frame.columns}|{frame.slope}|{frame.intercept}|{frame.transfer_syntax}|"
-                f"{frame.file_size - frame.pixel_offset}\n".encode()
-            )
-            with frame.path.open("rb") as stream:
-                stream.seek(frame.pixel_offset + (frame.file_size - frame.pixel_offset) // 2)
-                digest.update(stream.read(4096))
+            span = frame.file_size - frame.pixel_offset
+            described = (frame.sop_uid, frame.index, frame.position, frame.orientation, frame.spacing, frame.rows)
+            stored = (frame.columns, frame.slope, frame.intercept, frame.transfer_syntax, span)
+            digest.update(repr((*described, *stored)).encode())
+            try:
+                with frame.path.open("rb") as stream:
+                    stream.seek(frame.pixel_offset + int(span * ((frame.index or 0) + 0.5) / frame.frames))
+                    digest.update(stream.read(_SAMPLE_BYTES))
+            except OSError:
+                raise _gone(frame) from None
         return digest.hexdigest()
+
+    @staticmethod
+    def _stored(frame: Frame) -> npt.NDArray:
+        try:
+            with frame.path.open("rb") as file, warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                stored = pixel_array(readable(file)[0], index=frame.index)
+        except OSError:
+            raise _gone(frame) from None
+        except Exception:  # the decoders raise whatever damaged data provokes in them
+            raise InputError(
+                f"The pixels of {frame.path.name} are damaged or cut short; copy or export the series again."
+            ) from None
+        if stored.shape != (frame.rows, frame.columns):
+            raise InputError(
+                f"The pixels of {frame.path.name} do not fill {frame.rows} x {frame.columns}; copy it again."
+            )
+        return stored
+
+
+def _gone(frame: Frame) -> InputError:
+    return InputError(f"{frame.path.name} can no longer be opened; the series changed while it was read.")
