@@ -9,9 +9,10 @@ import re
 
 import numpy as np
 import pytest
+from PIL import Image
+
 from OsteoScreenLib.reports import LevelPicture, SagittalPicture, drawing, sagittal_picture
 from OsteoScreenLib.results import RoiMeasures
-from PIL import Image
 
 ROW_MM, COLUMN_MM, SLICE_MM = 0.9, 0.6, 2.5
 ROWS, COLUMNS, SLICE = 200, 240, 7

@@ -1,0 +1,471 @@
+"""The page of a screening: what it says, that it is sound markup, and how it shows in a real browser."""
+
+from __future__ import annotations
+
+import dataclasses
+import html
+import io
+import json
+import math
+import os
+import re
+import shutil
+import subprocess
+import time
+from html.parser import HTMLParser
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from OsteoScreenLib.errors import OsteoScreenError
+from OsteoScreenLib.reports import LevelPicture, StudyPictures, render_html, sagittal_picture, write_html
+from OsteoScreenLib.results import (
+    BundleUse,
+    Calibration,
+    Check,
+    Classification,
+    Densitometry,
+    InputDescription,
+    Level,
+    RoiMeasures,
+    ScreeningResult,
+)
+
+SIZE, SLICES = 192, 24
+IJK_TO_RAS = np.array([[-0.9, 0, 0, 86.0], [0, -0.9, 0, 86.0], [0, 0, 4.0, -400.0], [0, 0, 0, 1]], dtype=float)
+VOID = {"meta", "input", "br", "image", "path", "rect", "line", "stop"}
+
+
+# -- a study of a noisy cylinder
+
+
+def slice_hu(k: int) -> np.ndarray:
+    rows, columns = np.mgrid[:SIZE, :SIZE]
+    away = np.hypot(columns - 96, rows - 96) * 0.9
+    hu = np.where(away < 22, 110.0, np.where(away < 24, 500.0, np.where(away < 80, 40.0, -1000.0)))
+    return (hu + np.random.default_rng(k).normal(0, 20, hu.shape)).astype(np.float32)
+
+
+def picture(name: str, k: int, outlined: bool = True) -> LevelPicture:
+    rows, columns = np.mgrid[:SIZE, :SIZE]
+    probability = np.clip(0.5 + (22 - np.hypot(columns - 96, rows - 96) * 0.9) / 4, 0, 1).astype(np.float32)
+    drawn = (probability > 0.5, probability) if outlined else (None, None)
+    return LevelPicture(name, k, slice_hu(k), IJK_TO_RAS, *drawn)
+
+
+def roi(mean_hu: float) -> RoiMeasures:
+    turn = np.linspace(0, 2 * math.pi, 90, endpoint=False)
+    ring = [(-0.4 + 22 * math.cos(angle), -0.4 + 22 * math.sin(angle)) for angle in turn]
+    return RoiMeasures(
+        mean_hu=mean_hu, median_hu=mean_hu - 1, sd_hu=20.25, pixels=1500, inset_mm=2.0, area_mm2=1256.0,
+        outline_area_mm2=1520.0, outline_mean_hu=mean_hu + 13, circle_mean_hu=mean_hu - 7, circle_area_mm2=200.0,
+        circle_centre_ras_mm=(-0.4, 3.0, -360.0), outline_ras_mm=ring, centroid_ras_mm=(-0.4, -0.4, -360.0),
+        confidence=0.91, mask_source="model",
+    )  # fmt: skip
+
+
+def screened() -> ScreeningResult:
+    return ScreeningResult(
+        status="screened",
+        input=InputDescription(
+            path="/archive/DOE^JANE/ct", kind="dicom", series_instance_uid="1.2.826.0.1.99", sha256="ab" * 32,
+            slices=SLICES, spacing_mm=(0.9, 0.9, 4.0), kvp=140.0, slice_thickness_mm=4.0, kernel="B31f",
+            contrast=None, manufacturer="SIEMENS", age_years=69.0, sex="F",
+        ),
+        eligibility=[
+            Check("age", "pass", "The patient is an adult.", 69.0),
+            Check("kvp", "warn", "Made with 140 kVp; prefer a series at 120 kVp.", 140.0),
+        ],
+        levels={"L1": Level("L1", -320.0, 20, "user", True), "L2": Level("L2", -360.0, 10, "snapped", True)},
+        roi={"L1": roi(109.2), "L2": roi(116.4)},
+        densitometry=Densitometry(
+            Calibration("scanner header", 0.9236, -1.6565, "CaHA", 12.0, "Siemens Osteo tags"),
+            {"L1": 104.5, "L2": 111.6, "individual": 108.1},
+            "osteopenia",
+            1.053,
+        ),
+        classification=Classification(None, None, None, "No classification bundle is installed."),
+        bundles=[BundleUse("segmentation", "study-segmentation", "1.0.0", "cd" * 32)],
+        software={"osteoscreen": "0.1.0", "torch": "2.13", "device": "cpu"},
+        timing_s={"read": 0.4, "segment": 0.7, "classify": 0.0, "total": 1.15},
+    )  # fmt: skip
+
+
+def pictures() -> StudyPictures:
+    sagittal = sagittal_picture({k: slice_hu(k) for k in range(0, SLICES, 2)}, IJK_TO_RAS, 96)
+    return StudyPictures({"L1": picture("L1", 20), "L2": picture("L2", 10)}, sagittal)
+
+
+def unconfirmed() -> ScreeningResult:
+    result = screened()
+    result.levels["L1"] = dataclasses.replace(result.levels["L1"], set_by="suggested", confirmed=False)
+    result.classification = Classification(
+        "model1", {"normal": 0.11, "osteopenia": 0.64, "osteoporosis": 0.25}, "osteopenia"
+    )
+    result.agreement = True
+    return result
+
+
+def refused() -> ScreeningResult:
+    result = screened()
+    result.status = "refused"
+    result.roi, result.densitometry, result.bundles = {}, None, []
+    result.eligibility.append(Check("kvp", "refuse", "Made with 80 kVp; screen a series at 120 kVp instead.", 80.0))
+    return result
+
+
+def refused_before_reading() -> ScreeningResult:
+    blank = InputDescription("x", "nifti", None, "", 0, (0.0, 0.0, 0.0))
+    return ScreeningResult("refused", blank, [Check("geometry", "refuse", "The slices have gaps.")])
+
+
+CASES = {
+    "screened": (screened, pictures),
+    "unconfirmed": (unconfirmed, pictures),
+    "refused": (refused, lambda: StudyPictures({"L1": picture("L1", 20, outlined=False)})),
+    "refused before reading": (refused_before_reading, StudyPictures),
+}
+
+
+@pytest.fixture(scope="module")
+def pages() -> dict[str, str]:
+    return {name: render_html(result(), drawn()) for name, (result, drawn) in CASES.items()}
+
+
+# -- reading the page
+
+
+class Reader(HTMLParser):
+    """Keeps tags in order with their attributes, the visible text, and every fault of nesting."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.texts: list[str] = []
+        self.faults: list[str] = []
+        self._open: list[str] = []
+        self.feed(page)
+        self.close()
+        self.faults += [f"<{tag}> is not closed" for tag in self._open]
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        names = [name for name, _ in attrs]
+        if len(set(names)) < len(names):
+            self.faults.append(f"<{tag}> has an attribute twice")
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self._open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        if not self._open or self._open.pop() != tag:
+            self.faults.append(f"</{tag}> closes nothing")
+
+    def handle_data(self, data: str) -> None:
+        if self._open and self._open[-1] != "style":
+            self.texts.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.texts).split())
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.tags if name == tag]
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_markup_is_sound_and_accessible(pages: dict[str, str], case: str) -> None:
+    page = Reader(pages[case])
+    assert page.faults == []
+    assert page.all("html")[0]["lang"] == "en"
+    headings = [int(tag[1]) for tag, _ in page.tags if re.fullmatch("h[1-6]", tag)]
+    assert headings.count(1) == 1
+    assert all(after <= before + 1 for before, after in pairwise(headings))
+    ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    for _, attributes in page.tags:
+        for name in ("for", "aria-labelledby"):
+            assert attributes.get(name) is None or attributes[name] in ids
+    assert all(attributes.get("aria-label") or attributes.get("aria-hidden") for attributes in page.all("svg"))
+    assert all(attributes.get("scope") for attributes in page.all("th"))
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_page_needs_nothing_from_outside(pages: dict[str, str], case: str) -> None:
+    page = Reader(pages[case])
+    policy = next(item["content"] for item in page.all("meta") if item.get("http-equiv") == "Content-Security-Policy")
+    assert policy is not None
+    assert policy.startswith("default-src 'none'; img-src data:; style-src 'sha256-")
+    assert "script" not in policy
+    assert not {"script", "link", "iframe", "object", "embed", "a", "form"} & {tag for tag, _ in page.tags}
+    for _, attributes in page.tags:
+        assert not any(name.startswith("on") or name == "style" for name in attributes)
+        for name in ("src", "href", "xlink:href"):
+            assert (attributes.get(name) or "data:image/png;base64,").startswith("data:image/png;base64,")
+    styles = pages[case].split("<style>")[1].split("</style>")[0]
+    assert "@import" not in styles
+    assert "url(" not in styles
+
+
+def test_screened_page_tells_values_sources_and_limits(pages: dict[str, str]) -> None:
+    text = Reader(pages["screened"]).text
+    told = [
+        "Bone density of L1 and L2", "Screened, with 1 warning", "108 ± 12 mg/cm³ CaHA", "osteopenia",
+        "109.2", "116.4", "20.2", "1520", "122.2", "102.2", "104.5", "111.6", "108.1", "0.91",
+        "S −320.0 mm", "Slice #20", "set by the reader, confirmed by a reader", "snapped to the centre of the body",
+        "reaches across the limit at 120 mg/cm³",
+        "under 80 mg/cm³ osteoporosis, 80 to 120 mg/cm³ osteopenia, over 120 mg/cm³ normal",
+        "BMD = 0.9236 × (1.053 × HU) − 1.66 mg/cm³ CaHA", "Siemens Osteo tags", "the scanner's own calibration",
+        "No classification bundle is installed.", "Made with 140 kVp; prefer a series at 120 kVp.",
+        "study-segmentation, version 1.0.0", "cd" * 32, "ab" * 32, "1.2.826.0.1.99", "140 kVp", "B31f",
+        "Contrast agent not known", "total 1.15 s", "Research use only", "not DXA", "does not exclude disease",
+    ]  # fmt: skip
+    assert [item for item in told if item not in text] == []
+    assert "not confirmed" not in text
+    assert "rules out" not in text
+
+
+def test_path_never_reaches_the_page(pages: dict[str, str]) -> None:
+    assert "DOE" not in pages["screened"]
+    assert "archive" not in pages["screened"]
+
+
+def test_unconfirmed_level_says_so_everywhere(pages: dict[str, str]) -> None:
+    page = Reader(pages["unconfirmed"])
+    assert "Bone density of L1 (not confirmed) and L2" in page.text
+    assert "L1 is suggested by the software, and no reader has confirmed the level." in page.text
+    assert "L1 (not confirmed) 109 HU" in page.text
+    for place in (
+        "osteopenia range of the QCT criterion level not confirmed",
+        "Measure L1 not confirmed L2",
+        "Close-up of L1 not confirmed",
+        "suggested, not confirmed",
+        "It agrees with the BMD. level not confirmed",
+        "names osteopenia. level not confirmed",
+    ):
+        assert place in page.text
+    assert any("L1 (not confirmed)" in (svg.get("aria-label") or "") for svg in page.all("svg"))
+
+
+def test_refused_page_says_why_and_shows_no_value(pages: dict[str, str]) -> None:
+    text = Reader(pages["refused"]).text
+    assert "Study refused: L1 and L2 not screened" in text
+    assert (
+        text.index("Made with 80 kVp; screen a series at 120 kVp instead.") < text.index("Levels")
+        if ("Levels on" in text)
+        else "Made with 80 kVp" in text
+    )
+    assert "Nothing was measured" in text
+    assert "Measures" not in text
+    assert "± " not in text
+    early = Reader(pages["refused before reading"]).text
+    assert "The slices have gaps." in early
+    assert "Study refused" in early
+
+
+def test_forced_study_and_refusal_after_measuring_are_not_dressed_up() -> None:
+    forced = screened()
+    forced.eligibility.append(Check("kvp", "refuse", "Made with 80 kVp."))
+    text = Reader(render_html(forced, pictures())).text
+    assert "Screened in spite of a refusal" in text
+    assert "although 1 eligibility check refused it" in text
+    late = refused()
+    late.roi = screened().roi
+    text = Reader(render_html(late, pictures())).text
+    assert "do not use the values" in text
+
+
+def test_one_level_and_a_user_outline_without_probability() -> None:
+    result = screened()
+    for part in (result.levels, result.roi):
+        del part["L2"]
+    result.roi["L1"] = dataclasses.replace(
+        result.roi["L1"], mask_source="user", circle_mean_hu=None, circle_centre_ras_mm=None
+    )
+    assert result.densitometry is not None
+    result.densitometry = dataclasses.replace(
+        result.densitometry, bmd_mg_cm3={"L1": 104.5, "individual": 104.5}, kvp_factor=1.0
+    )
+    shown = dataclasses.replace(picture("L1", 20), probability=None)
+    page = Reader(render_html(result, StudyPictures({"L1": shown})))
+    assert page.faults == []
+    assert "Only L1 was measured" in page.text
+    assert "the user" in page.text
+    assert "does not fit" in page.text
+    assert "Colour bar" not in page.text
+    assert "(no correction)" in page.text
+
+
+HOSTILE = '</title></style><script>alert(1)</script><img src=x onerror="alert(1)">{{ 7*7 }}\u202e\x00\ud800\'"&'
+
+
+def poisoned(text: str) -> ScreeningResult:
+    result = unconfirmed()
+    result.input = dataclasses.replace(
+        result.input, kernel=text, manufacturer=text, sex=text, series_instance_uid=text, sha256=text
+    )
+    result.eligibility = [Check(text, "warn", text, {text: [text, True, 1.5]}), Check("kvp", "refuse", text, text)]
+    result.bundles = [BundleUse("segmentation", text, text, text)]
+    result.software = {text: text}
+    result.classification = Classification(None, None, None, text)
+    return result
+
+
+def test_text_from_headers_never_becomes_markup(tmp_path: Path) -> None:
+    harmless = Reader(render_html(poisoned("x"), pictures()))
+    write_html(poisoned(HOSTILE), pictures(), tmp_path / "report.html")
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    hostile = Reader(page)
+    assert [tag for tag, _ in hostile.tags] == [tag for tag, _ in harmless.tags]
+    assert hostile.faults == []
+    assert "<script>alert(1)</script>" in hostile.text
+    assert "{{ 7*7 }}" in hostile.text
+    assert not set("\u202e\x00") & set(page)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.text(st.characters(codec=None), min_size=1, max_size=40))
+def test_no_text_changes_the_structure(text: str) -> None:
+    page = Reader(render_html(poisoned("x" + text), StudyPictures()))
+    assert [tag for tag, _ in page.tags] == [tag for tag, _ in Reader(render_html(poisoned("x"), StudyPictures())).tags]
+    page_text = render_html(poisoned("x" + text), StudyPictures())
+    page_text.encode("utf-8")
+
+
+def test_page_is_written_whole_small_and_soon(tmp_path: Path) -> None:
+    result, drawn = screened(), pictures()
+    write_html(result, drawn, tmp_path / "first.html")
+    began = time.process_time()
+    write_html(result, drawn, tmp_path / "report.html")
+    assert time.process_time() - began < 1.0
+    assert (tmp_path / "report.html").stat().st_size < 1_500_000
+    assert sorted(item.name for item in tmp_path.iterdir()) == ["first.html", "report.html"]
+    with pytest.raises(OsteoScreenError, match="could not be written"):
+        write_html(result, drawn, tmp_path / "missing" / "report.html")
+    (tmp_path / "taken").mkdir()
+    with pytest.raises(OsteoScreenError, match="could not be written"):
+        write_html(result, drawn, tmp_path / "taken")
+    assert sorted(item.name for item in tmp_path.iterdir()) == ["first.html", "report.html", "taken"]
+
+
+# -- colours
+
+
+def palettes() -> dict[str, dict[str, str]]:
+    styles = render_html(refused_before_reading(), StudyPictures())
+    blocks = re.findall(r":root \{(.*?)\}", styles, flags=re.DOTALL)
+    light, dark = (dict(re.findall(r"--([a-z-]+): (#[0-9a-f]{6})", block)) for block in blocks)
+    return {"light": light, "dark": dark}
+
+
+def contrast(one: str, other: str) -> float:
+    """WCAG 2.2 contrast ratio."""
+
+    def luminance(colour: str) -> float:
+        parts = [int(colour[start : start + 2], 16) / 255 for start in (1, 3, 5)]
+        linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    high, low = sorted((luminance(one), luminance(other)), reverse=True)
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_contrast_of_text_is_enough(scheme: str) -> None:
+    colours = palettes()[scheme]
+    pairs = [(text, ground) for text in ("ink", "soft", "accent") for ground in ("page", "card")]
+    pairs += [(kind, f"{kind}-fill") for kind in ("good", "warn", "bad")]
+    pairs += [(text, f"{kind}-fill") for text in ("ink", "soft") for kind in ("warn", "bad")]
+    pairs += [(kind, "card") for kind in ("good", "warn", "bad")]
+    assert [(pair, contrast(colours[pair[0]], colours[pair[1]])) for pair in pairs if contrast(
+        colours[pair[0]], colours[pair[1]]) < 4.5] == []  # fmt: skip
+
+
+# -- in a real browser
+
+
+@pytest.fixture(scope="module")
+def chromium(tmp_path_factory: pytest.TempPathFactory):
+    names = ("chromium", "chromium-browser", "google-chrome", "chrome")
+    program = next((found for found in map(shutil.which, names) if found), None)
+    if program is None:
+        pytest.skip("no Chromium on this machine")
+
+    def run(*arguments: str) -> bytes:
+        profile = tmp_path_factory.mktemp("profile")
+        command = [
+            program, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+            "--disable-background-networking", "--disable-component-update", "--disable-sync", "--hide-scrollbars",
+            f"--user-data-dir={profile}", *arguments,
+        ]  # fmt: skip
+        environment = {**os.environ, "HOME": str(profile)}
+        return subprocess.run(command, capture_output=True, check=True, timeout=180, env=environment).stdout
+
+    return run
+
+
+PROBE = """<script>addEventListener("load", () => {
+  const hidden = () => getComputedStyle(document.querySelector(".picture .line.inset") || document.body).display;
+  const before = hidden();
+  const box = document.querySelector(".switch-inset");
+  if (box) box.click();
+  parent.postMessage({
+    width: innerWidth, needed: document.documentElement.scrollWidth, before: before, after: hidden(),
+    requests: performance.getEntriesByType("resource").map(entry => entry.name).filter(name => !/^data:/.test(name)),
+    letters: Math.min(...[...document.querySelectorAll(".letter")].map(item => item.getBoundingClientRect().height)),
+    images: [...document.querySelectorAll("image")].filter(item => item.getBoundingClientRect().width < 90).length
+  }, "*");
+});</script>"""
+
+
+def test_no_overflow_from_phone_to_workstation(chromium, pages: dict[str, str], tmp_path: Path) -> None:
+    frames, widths = [], (360, 800, 1400)
+    shown = {**pages, "long words": render_html(poisoned("W" * 300), pictures())}
+    for number, page in enumerate(shown.values()):
+        copy = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', PROBE, page)
+        (tmp_path / f"{number}.html").write_text(copy, encoding="utf-8")
+        frames += [f'<iframe src="{number}.html" style="width:{width}px;height:800px"></iframe>' for width in widths]
+    collect = (
+        '<pre id="found"></pre><script>const found = []; addEventListener("message", event => { found.push(event.data);'
+        'document.getElementById("found").textContent = JSON.stringify(found); });</script>'
+    )
+    (tmp_path / "frames.html").write_text(collect + "".join(frames), encoding="utf-8")
+    dump = chromium("--virtual-time-budget=20000", "--dump-dom", (tmp_path / "frames.html").as_uri()).decode()
+    found = json.loads(html.unescape(dump.split('<pre id="found">')[1].split("</pre>")[0]))
+    assert len(found) == len(frames)
+    assert {item["width"] for item in found} == set(widths)
+    for item in found:
+        assert item["needed"] <= item["width"]
+        assert item["requests"] == []
+        assert item["images"] == 0
+        assert item["letters"] is None or item["letters"] >= 8
+    drawn = [item for item in found if item["before"] == "inline"]
+    assert len(drawn) == 3 * 3
+    assert all(item["after"] == "none" for item in drawn)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_policy_lets_style_and_pictures_through(
+    chromium,
+    pages: dict[str, str],
+    tmp_path: Path,
+    scheme: str,
+):
+    (tmp_path / "report.html").write_text(pages["screened"], encoding="utf-8")
+    target = tmp_path / "shot.png"
+    preference = ["--blink-settings=preferredColorScheme=0"] if scheme == "dark" else []
+    chromium(*preference, f"--screenshot={target}", "--window-size=900,2600", (tmp_path / "report.html").as_uri())
+    shot = np.asarray(Image.open(io.BytesIO(target.read_bytes())).convert("RGB")).astype(int)
+    page = [int(palettes()[scheme]["page"][start : start + 2], 16) for start in (1, 3, 5)]
+    assert shot[2, 2].tolist() == page
+    outline = np.abs(shot - [0xFF, 0xD8, 0x3D]).sum(axis=-1) < 24
+    violet = np.abs(shot - [68, 1, 84]).sum(axis=-1) < 12
+    assert outline.sum() > 500
+    assert violet.sum() > 5000
