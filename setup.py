@@ -5,6 +5,8 @@ model bundles lie in the module's Resources, where Slicer installs them, yet hav
 they are the data of the package ``OsteoScreenLib.shipped_models``.
 """
 
+from pathlib import Path
+
 from setuptools import find_packages, setup
 
 LIBRARIES = {
@@ -19,7 +21,9 @@ packages = [
 ]
 package_dir = {library: f"{module_folder}/{library}" for library, module_folder in LIBRARIES.items()}
 
-setup(
-    packages=[*packages, "OsteoScreenLib.shipped_models"],
-    package_dir={**package_dir, "OsteoScreenLib.shipped_models": "OsteoScreen/Resources/Models"},
-)
+MODELS = "OsteoScreen/Resources/Models"
+if Path(MODELS).is_dir():
+    packages.append("OsteoScreenLib.shipped_models")
+    package_dir["OsteoScreenLib.shipped_models"] = MODELS
+
+setup(packages=packages, package_dir=package_dir)

@@ -35,8 +35,8 @@ def _study(arguments: argparse.Namespace) -> int:
     from ..simulation.study import simulate_study
 
     with ConsoleProgress() as progress:
-        study = simulate_study(arguments.output, arguments.seed, bmd=arguments.bmd, progress=progress)
-    print(f"{len(study.files)} slices in {study.ct}\ntruth in {study.truth_file}")
+        study = simulate_study(arguments.output, arguments.seed, bmd_mg_cm3=arguments.bmd, progress=progress)
+    print(f"{study.truth['slices']} slices in {study.series}\ntruth in {study.truth_file}")
     return 0
 
 

@@ -18,8 +18,8 @@ def write_contact_sheet(
     masks: np.ndarray,
     path: str | os.PathLike[str],
     *,
-    columns: int = 6,
-    rows: int = 6,
+    columns: int = 4,
+    rows: int = 8,
     side: int = 256,
 ) -> None:
     """Write the first ``columns * rows`` slices as one PNG, each pair side by side: as it is, and with its outline.
