@@ -47,7 +47,7 @@ class Scanner:
             noise_sd_mm=u(0.0, 0.45) if sharp else u(0.25, 1.1),
             streak_sd=u(2, 30) if rng.random() < 0.3 else 0.0,
             drift_hu=u(0, 12),
-            coarse_mm=u(1.2, 3.1) if rng.random() < 0.12 * wild else 0.0,
+            coarse_mm=u(1.2, 3.4) if rng.random() < 0.2 * wild else 0.0,
             gain=float(rng.normal(1, 0.02)),
             offset_hu=float(rng.normal(0, 5)),
             truncation=bool(rng.random() < 0.35),

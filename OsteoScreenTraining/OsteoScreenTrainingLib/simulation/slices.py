@@ -19,7 +19,7 @@ from scipy import ndimage
 
 from .canvas import Grid, Plane, capsule, superellipse
 from .scanner import Scanner
-from .trunk import Trunk, cut_plane
+from .trunk import Irregularity, Trunk, cut_plane
 
 SCHEMA = "osteoscreen-slices/1"
 #: Raise it whenever the same seed gives another slice.
@@ -29,6 +29,8 @@ SIZE = 512
 LEVEL_WEIGHTS = {"T10": 0.05, "T11": 0.13, "T12": 0.2, "L1": 0.27, "L2": 0.22, "L3": 0.13}
 #: A compartment smaller than this (mm2) is no body to outline: the plane runs through a disc or an endplate.
 SMALLEST_COMPARTMENT_MM2 = 250.0
+#: A reader stops following the blur inwards at about one millimetre: beyond that the wall is drawn where it must be.
+LARGEST_EDGE_SD_MM = 1.0
 
 
 @dataclass(frozen=True)
@@ -71,8 +73,9 @@ def simulate_slice(seed: int, index: int = 0, *, size: int = SIZE) -> SimulatedS
     grid = _grid(rng, trunk, size)
     thickness = float(rng.choice([0.7, 1.0, 1.25, 2.0, 2.5, 3.0, 5.0]))
     z = _height(rng, trunk)
-    edge = scanner.edge_sd_mm(grid.pixel_mm)
-    ideal, truth, level = cut_plane(trunk, z, grid, rng, thickness_mm=thickness, edge_mm=min(edge, 1.0))
+    edge = min(scanner.edge_sd_mm(grid.pixel_mm), LARGEST_EDGE_SD_MM)
+    irregularity = Irregularity.random(rng, trunk, size)
+    ideal, truth, level = cut_plane(trunk, z, grid, rng, irregularity, thickness_mm=thickness, edge_mm=edge)
     implant = rng.random() < 0.025
     if implant:
         _paint_implant(ideal, grid, trunk, z, rng)

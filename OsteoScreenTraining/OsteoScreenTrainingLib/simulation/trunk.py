@@ -54,7 +54,6 @@ class Trunk:
     muscle_hu: float
     inner_hu: float
     organs: list[Ellipsoid]
-    vessels: list[Ellipsoid]
     aorta: tuple[float, float, float]
     aorta_hu: float
     aorta_calcium: list[tuple[float, float, float]]
@@ -107,7 +106,6 @@ class Trunk:
             muscle_hu=muscle_hu,
             inner_hu=u(*fat) if rng.random() < 0.75 else u(-20, 50),
             organs=_organs(rng, scale, contrast),
-            vessels=[],
             aorta=(u(-3, 24), u(0.5, 5.0), aorta_radius),
             aorta_hu=aorta_hu,
             aorta_calcium=[
@@ -231,7 +229,7 @@ def _neighbours(
     return shapes
 
 
-def paint_trunk(canvas: Canvas, trunk: Trunk, z: float, rng: np.random.Generator) -> Plane:
+def paint_trunk(canvas: Canvas, trunk: Trunk, z: float) -> Plane:
     """Paint everything but the spine; return the coverage of the body's inside of the plane."""
     x, y = canvas.coordinates((slice(None), slice(None)))
     cx, cy = trunk.wall_centre
@@ -253,8 +251,8 @@ def paint_trunk(canvas: Canvas, trunk: Trunk, z: float, rng: np.random.Generator
             canvas.ellipse(spot, (radii[0] + 1.5, radii[1] + 1.5), organ.rim_hu, angle=organ.angle, power=organ.power, only_where=inner)
         canvas.ellipse(spot, radii, organ.hu, angle=organ.angle, power=organ.power, only_where=inner)
     _paint_ribs(canvas, trunk, z, flank)
-    _paint_muscles(canvas, trunk, z, rng, body)
-    _paint_vessels(canvas, trunk, z, rng)
+    _paint_muscles(canvas, trunk, z, body)
+    _paint_vessels(canvas, trunk, z)
     if trunk.arms:
         for side in (-1, 1):
             spot = (side * (trunk.wall_radii[0] + 38) + cx, cy + 12)
@@ -288,7 +286,7 @@ def _paint_ribs(canvas: Canvas, trunk: Trunk, z: float, flank: Plane) -> None:
             canvas.ellipse(spot, (long - 1.3, max(thick - 1.3, 0.6)), trunk.rib_hu * 0.5, angle=along)
 
 
-def _paint_muscles(canvas: Canvas, trunk: Trunk, z: float, rng: np.random.Generator, body: Plane) -> None:
+def _paint_muscles(canvas: Canvas, trunk: Trunk, z: float, body: Plane) -> None:
     sx, sy = trunk.spine_at(z)
     name, _ = trunk.level_at(z)
     half_width = trunk.vertebrae[name].half_width
@@ -305,7 +303,7 @@ def _paint_muscles(canvas: Canvas, trunk: Trunk, z: float, rng: np.random.Genera
             canvas.ellipse((sx + side * (half_width + radii[0] * 0.75), sy + drop + 3), radii, trunk.muscle_hu + 3, angle=side * 0.25, only_where=body)
 
 
-def _paint_vessels(canvas: Canvas, trunk: Trunk, z: float, rng: np.random.Generator) -> None:
+def _paint_vessels(canvas: Canvas, trunk: Trunk, z: float) -> None:
     """Paint aorta, vena cava and the diaphragm's crura against the front of the body."""
     sx, sy = trunk.spine_at(z)
     name, _ = trunk.level_at(z)
@@ -346,21 +344,43 @@ def paint_spine(canvas: Canvas, trunk: Trunk, z: float, rng: np.random.Generator
     return truth, name
 
 
+@dataclass(frozen=True)
+class Irregularity:
+    """What keeps shapes and tissues from being as regular as their formulas: bends in mm, marbling in HU."""
+
+    bend_x: Plane
+    bend_y: Plane
+    marbling: Plane
+
+    @classmethod
+    def random(cls, rng: np.random.Generator, trunk: Trunk, size: int) -> Irregularity:
+        amplitude = (0.6 + 1.6 * trunk.wild) * float(rng.random())
+
+        def bend() -> Plane:
+            return smooth_field(rng, size, 6, amplitude * 1.5) + smooth_field(rng, size, 30, amplitude * 0.22)
+
+        marbling = smooth_field(rng, size, 60, trunk.marbling_hu * 0.5) + smooth_field(rng, size, 9, 5.0)
+        return cls(bend(), bend(), marbling)
+
+
 def cut_plane(
-    trunk: Trunk, z: float, grid: Grid, rng: np.random.Generator, *, thickness_mm: float = 0.0, edge_mm: float = 0.6
+    trunk: Trunk,
+    z: float,
+    grid: Grid,
+    rng: np.random.Generator,
+    irregularity: Irregularity,
+    *,
+    thickness_mm: float = 0.0,
+    edge_mm: float = 0.6,
 ) -> tuple[Plane, Plane, str]:
     """Return the ideal HU (rows, columns) at height ``z``, the compartment's coverage 0..1, and the level's name.
 
     A slice of finite thickness is the mean of its sub-planes in the spine; the soft tissues change too slowly with z
-    to need that.
+    to need that. ``edge_mm`` is the SD of the blur to come, which moves the visible inner edge of the cortex.
     """
-    amplitude = (0.6 + 1.6 * trunk.wild) * float(rng.random())
-    bend_x = smooth_field(rng, grid.size, 6, amplitude * 1.5) + smooth_field(rng, grid.size, 30, amplitude * 0.22)
-    bend_y = smooth_field(rng, grid.size, 6, amplitude * 1.5) + smooth_field(rng, grid.size, 30, amplitude * 0.22)
-    canvas = Canvas(grid, bend_x, bend_y)
-    body = paint_trunk(canvas, trunk, z, rng)
-    marbling = smooth_field(rng, grid.size, 60, trunk.marbling_hu * 0.5) + smooth_field(rng, grid.size, 9, 5.0)
-    canvas.hu += body * marbling * (canvas.hu > -150)
+    canvas = Canvas(grid, irregularity.bend_x, irregularity.bend_y)
+    body = paint_trunk(canvas, trunk, z)
+    canvas.hu += body * irregularity.marbling * (canvas.hu > -150)
     count = 1 if thickness_mm < 1.5 else (2 if thickness_mm < 3 else 3)
     offsets = thickness_mm * ((np.arange(count) + 0.5) / count - 0.5)
     ground, mean, truth, name = canvas.hu, np.zeros_like(canvas.hu), np.zeros_like(canvas.hu), ""

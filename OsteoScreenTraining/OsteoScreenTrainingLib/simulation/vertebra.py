@@ -49,6 +49,8 @@ class Vertebra:
     canal: tuple[float, float]
     pedicle_w: tuple[float, float]
     pedicle_mm: float
+    pedicle_flare: tuple[float, float]
+    pedicle_hu: float
     arch_hu: float
     arch_cortex_mm: float
     lamina_mm: float
@@ -81,7 +83,7 @@ class Vertebra:
             half_depth=size * L1_HALF_DEPTH * u(0.86, 1.18),
             half_height=size * L1_HALF_HEIGHT * u(0.9, 1.12),
             waist=u(0.02, 0.16),
-            power=(u(1.9, 2.5), u(2.2, 5.0) if not thoracic else u(1.9, 3.6)),
+            power=(u(1.9, 2.5), u(2.2, 5.0)) if not thoracic else (u(1.55, 2.3), u(1.9, 4.0)),
             concavity=u(0.0, 0.22) if not thoracic else u(0.05, 0.30),
             wobble=wobble,
             endplate_dip=u(0.5, 3.5),
@@ -99,6 +101,8 @@ class Vertebra:
             canal=(size * u(9.5, 13.0), size * u(7.0, 10.0)),
             pedicle_w=(u(-0.25, 0.1), u(0.75, 0.98)),
             pedicle_mm=size * (u(5.5, 9.5) if name in ("T11", "T12") else u(4.0, 8.5)),
+            pedicle_flare=(u(0.1, 0.62), u(0.78, 1.08)),
+            pedicle_hu=trabecular + u(-20, 260) * rng.random(),
             arch_hu=max(trabecular * u(0.8, 1.6), 0) + u(30, 330),
             arch_cortex_mm=u(0.6, 3.2),
             lamina_mm=u(2.6, 6.5),
@@ -129,11 +133,18 @@ class Vertebra:
     def has_pedicle(self, w: float) -> bool:
         return self.pedicle_w[0] * self.half_height < w < self.pedicle_w[1] * self.half_height
 
-    def pedicle_corners(self) -> tuple[float, float]:
-        """Return the angles of the wall's flare and of its bend into the posterior wall, on the left side."""
-        width = np.clip(self.pedicle_mm / max(self.half_depth, 1), 0.2, 0.75)
-        middle = np.arctan2(self.half_depth * 0.78, self.half_width * 0.72)
-        return float(middle - width * 0.5), float(middle + width * 0.5)
+    def pedicle_corners(self, radius: np.ndarray) -> tuple[int, int]:
+        """Return where, on the left of the ring ``radius``, the wall flares and where it meets the posterior wall.
+
+        The pedicle's outer border leaves the lateral wall at a share of the body's depth; its inner border is the
+        canal's.
+        """
+        theta = np.arange(ANGLES // 4 + 1) * (2 * np.pi / ANGLES)
+        quarter = radius[: theta.size]
+        flare = int(np.argmax(quarter * np.sin(theta) >= self.pedicle_flare[0] * self.half_depth))
+        inner = self.pedicle_flare[1] * self.canal[0]
+        bend = int(np.argmax(quarter * np.cos(theta) <= inner))
+        return flare, max(bend, flare + 6)
 
 
 def _smooth_ring(rng: np.random.Generator, harmonics: int) -> np.ndarray:
@@ -163,9 +174,9 @@ def _patches(rng: np.random.Generator, trabecular: float, wild: float) -> list[t
 def _osteophytes(rng: np.random.Generator, wild: float) -> list[tuple[float, float, float, float]]:
     """Return bony spurs on the outside as (angle, length, half width, HU), anterior and lateral."""
     spurs = []
-    for _ in range(rng.poisson(0.35 + 0.6 * wild)):
-        angle = rng.uniform(-np.pi * 1.05, np.pi * 0.05)
-        spurs.append((angle, rng.uniform(1.5, 7.0), rng.uniform(2.0, 9.0), rng.uniform(250, 900)))
+    for _ in range(rng.poisson(0.4 + 0.7 * wild)):
+        angle = rng.uniform(-np.pi * 1.1, np.pi * 0.1)
+        spurs.append((angle, rng.uniform(1.5, 8.0), rng.uniform(2.0, 13.0), rng.uniform(250, 1000)))
     return spurs
 
 
@@ -226,24 +237,28 @@ class VertebraCut:
         """
         v = self.vertebra
         half = v.cortex_mm / 2
-        radius = v.outline_radius(self.w0) - half - np.sqrt(half**2 + edge_mm**2)
-        if v.has_pedicle(self.w0):
-            radius = self._chords(radius)
+        radius = self._closed(v.outline_radius(self.w0) - half - np.sqrt(half**2 + edge_mm**2))
         plates = self.in_height - v.endplate_mm
         return self.canvas.coverage(np.minimum(self._distance(radius), plates))
 
-    def _chords(self, radius: np.ndarray) -> np.ndarray:
-        """Close the pedicles' bases by the chord from the wall's flare to the posterior wall's bend."""
+    def _closed(self, radius: np.ndarray) -> np.ndarray:
+        """Close the pedicles' bases, if there are any, by the chord from the wall's flare to the posterior wall."""
+        if not self.vertebra.has_pedicle(self.w0):
+            return radius
         radius = radius.copy()
         step = 2 * np.pi / ANGLES
-        first, last = self.vertebra.pedicle_corners()
-        for low, high in ((first, last), (np.pi - last, np.pi - first)):
-            i, j = round(low / step), round(high / step)
+        first, last = self.vertebra.pedicle_corners(radius)
+        half = ANGLES // 2
+        for i, j in ((first, last), (half - last, half - first)):
             between = np.arange(i, j + 1)
             r1, r2 = radius[i], radius[j]
             t1, t2, t = i * step, j * step, between * step
             radius[between] = r1 * r2 * np.sin(t2 - t1) / (r1 * np.sin(t - t1) + r2 * np.sin(t2 - t))
         return radius
+
+    def beyond_chord(self) -> Plane:
+        """Return the signed distance (mm, negative beyond it) to the body closed at its pedicles' bases."""
+        return self._distance(self._closed(self.vertebra.outline_radius(self.w0)))
 
     def body_hu(self, rng: np.random.Generator) -> Plane:
         """Return the compartment's own HU over the window: gradient, texture, patches, vein."""
@@ -270,10 +285,10 @@ class VertebraCut:
         if v.vein is not None and abs(self.w0) < 0.45 * v.half_height:
             thickness[np.abs(theta - np.pi / 2) < v.vein[0] * 0.9 / v.half_depth] = 0
         if v.has_pedicle(self.w0):
-            first, last = v.pedicle_corners()
-            inset = 0.25 * (last - first)
-            for low, high in ((first, last), (np.pi - last, np.pi - first)):
-                thickness[(theta > low + inset) & (theta < high - inset)] *= 0.1
+            first, last = v.pedicle_corners(v.outline_radius(self.w0))
+            half, inset = ANGLES // 2, (last - first) // 5
+            for low, high in ((first, last), (half - last, half - first)):
+                thickness[low + inset : high - inset] *= 0.1
         return self._at_angle(thickness)
 
 
@@ -302,7 +317,11 @@ def paint_body(cut: VertebraCut, rng: np.random.Generator) -> None:
     shell = body * canvas.coverage(cut.in_height)
     canvas.blend(cut.window, shell, v.cortex_hu)
     inside = np.minimum(cut.outer - cut.wall(), cut.in_height - v.endplate_mm)
-    canvas.blend(cut.window, canvas.coverage(inside), cut.body_hu(rng))
+    hu = cut.body_hu(rng)
+    if v.has_pedicle(cut.w0):
+        outside = np.clip(0.5 - cut.beyond_chord() / 2.5, 0, 1)
+        hu = hu + outside * (v.pedicle_hu - hu)
+    canvas.blend(cut.window, canvas.coverage(inside), hu)
 
 
 def paint_arch(cut: VertebraCut, rng: np.random.Generator) -> None:
@@ -323,7 +342,10 @@ def paint_arch(cut: VertebraCut, rng: np.random.Generator) -> None:
             bones.append(capsule(cut.u, cut.v, (flank, canal_v + 3.5), (0, canal_v + deep + 4.0), v.lamina_mm))
         if v.has_pedicle(cut.w0):
             root = (side * v.half_width * 0.66, v.half_depth * 0.55)
-            bones.append(capsule(cut.u, cut.v, root, (side * (half_canal + v.pedicle_mm / 2 + 0.5), canal_v + 2), v.pedicle_mm / 2))
+            isthmus = (side * (half_canal + v.pedicle_mm / 2 + 0.5), canal_v + 2)
+            bones.append(capsule(cut.u, cut.v, root, isthmus, v.pedicle_mm / 2))
+            flare = (side * (v.half_width * 0.97 - v.pedicle_mm * 0.35), v.half_depth * v.pedicle_flare[0])
+            bones.append(capsule(cut.u, cut.v, flare, isthmus, v.pedicle_mm * 0.35))
             reach, width, drop = v.transverse
             start = (side * (half_canal + v.pedicle_mm / 2), canal_v + 3)
             bones.append(capsule(cut.u, cut.v, start, (start[0] + side * reach, start[1] + drop), width))
