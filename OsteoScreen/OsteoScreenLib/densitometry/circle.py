@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .outline import Outline, PixelGrid, Shares, shares
+from .outline import Outline, PixelGrid
 from .vein import vein_tip_mm
 
 AREA_MM2 = 200.0
@@ -25,11 +25,23 @@ FARTHEST_MM = 6.0
 
 @dataclass(frozen=True)
 class Circle:
-    """The circle: its centre (2,) in mm in the plane, its pixels' shares, and how far forward it was moved."""
+    """The standard circle at `centre_mm` (2,), in mm in the plane; it was moved forward by `moved_mm`."""
 
     centre_mm: np.ndarray
-    shares: Shares
-    moved_mm: float
+    moved_mm: float = 0.0
+
+    @property
+    def box_mm(self) -> np.ndarray:
+        """[[x, y] least, [x, y] most]."""
+        return np.stack([self.centre_mm - RADIUS_MM, self.centre_mm + RADIUS_MM])
+
+    def depth_mm(self, positions: np.ndarray) -> np.ndarray:
+        """Return how deep (n, 2) positions lie inside the circle, in mm; negative outside."""
+        return RADIUS_MM - np.linalg.norm(positions - self.centre_mm, axis=1)
+
+    def contains(self, positions: np.ndarray) -> np.ndarray:
+        """Return which of the (n, 2) positions lie inside the circle."""
+        return self.depth_mm(positions) > 0
 
 
 def standard_circle(hu: np.ndarray, outline: Outline, grid: PixelGrid, anterior: np.ndarray) -> Circle | None:
@@ -43,10 +55,5 @@ def standard_circle(hu: np.ndarray, outline: Outline, grid: PixelGrid, anterior:
     for step in range(int(np.ceil(wanted / STEP_MM)), -1, -1):
         centre = outline.centroid_mm + step * STEP_MM * anterior
         if outline.depth_mm(centre[None])[0] >= RADIUS_MM:
-            return Circle(centre, _inside(centre, grid), step * STEP_MM)
+            return Circle(centre, step * STEP_MM)
     return None
-
-
-def _inside(centre: np.ndarray, grid: PixelGrid) -> Shares:
-    box = np.stack([centre - RADIUS_MM, centre + RADIUS_MM])
-    return shares(lambda positions: RADIUS_MM - np.linalg.norm(positions - centre, axis=1), box, grid, 0.0)

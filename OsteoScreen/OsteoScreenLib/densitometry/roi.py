@@ -56,10 +56,9 @@ def measure_roi(
     column_mm, row_mm, _ = geometry.spacing_mm
     grid = PixelGrid((hu.shape[0], hu.shape[1]), column_mm, row_mm)
     outline = _the_outline(outlines_of(field, grid))
-    box = np.stack([outline.points.min(axis=0), outline.points.max(axis=0)])
-    whole = shares(outline.depth_mm, box, grid, 0.0)
+    whole = shares(outline, grid)
     _refuse_what_is_no_tissue(hu, whole)
-    inner = shares(outline.depth_mm, box, grid, inset_mm)
+    inner = shares(outline, grid, inset_mm)
     if not inner.centres:
         raise SegmentationFailed(
             f"Nothing is left of the outline {inset_mm:g} mm inside it ({outline.area_mm2:.0f} mm2 in all); "
@@ -76,7 +75,7 @@ def measure_roi(
         area_mm2=inner.total * grid.pixel_area_mm2,
         outline_area_mm2=outline.area_mm2,
         outline_mean_hu=_statistics(hu, whole)[0],
-        circle_mean_hu=None if circle is None else _statistics(hu, circle.shares)[0],
+        circle_mean_hu=None if circle is None else _statistics(hu, shares(circle, grid))[0],
         circle_area_mm2=AREA_MM2,
         circle_centre_ras_mm=None if circle is None else _ras(circle.centre_mm, grid, geometry, k),
         outline_ras_mm=_polygon(outline, grid, geometry, k),
