@@ -18,6 +18,7 @@ from .application import main
 COMMANDS = (
     "OsteoScreenLib.cli.screen",
     "OsteoScreenLib.cli.models",
+    "OsteoScreenLib.cli.benchmark",
 )
 
 __all__ = ["COMMANDS", "main"]
