@@ -15,6 +15,7 @@ HELP = "train a network on a data set and export it as a model bundle"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the command."""
     parser.add_argument("task", choices=["segmentation"], help="what to train")
     parser.add_argument("--data", type=Path, nargs="+", action="extend", metavar="DATASET", help="data sets")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="RUN", help="the run's folder")
@@ -32,6 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    """Train, or only export; return the exit code."""
     import contextlib
 
     from OsteoScreenLib.errors import UsageError

@@ -59,7 +59,7 @@ class _ArrayFile:
         try:
             with self._lock:
                 self._file.seek(self._start + self._bytes * index)
-                count = self._file.readinto(memoryview(out).cast("B"))  # type: ignore[attr-defined]
+                count = self._file.readinto(out.reshape(-1).view(np.uint8).data)
         except OSError as error:
             raise InputError(f"{self.path} can no longer be read: {error.strerror}.") from error
         if count != self._bytes:

@@ -161,7 +161,9 @@ def _erase(hu: Tensor, rngs: list[np.random.Generator], config: IntensityConfig)
     for row, rng in enumerate(rngs):
         if not _sometimes(rng, config.erase_probability, 1.0):
             continue
-        height, width = (rng.uniform(0.05, 1.0, 2) * config.erase_fraction * config.strength * [rows, columns]).astype(int)
+        height, width = (rng.uniform(0.05, 1.0, 2) * config.erase_fraction * config.strength * [rows, columns]).astype(
+            int
+        )
         top, left = int(rng.integers(0, rows - height + 1)), int(rng.integers(0, columns - width + 1))
         hu[row, 0, top : top + height, left : left + width] = float(rng.uniform(-400, 800))
     return hu

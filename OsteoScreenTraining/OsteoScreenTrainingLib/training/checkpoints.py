@@ -62,11 +62,19 @@ def save_checkpoint(
             files[f"{name}.safetensors"] = hashlib.sha256(data).hexdigest()
         text = json.dumps({"counters": asdict(counters), "state": state, "sha256": files}, indent=1)
         _write(temporary / _STATE, text.encode())
-        shutil.rmtree(folder, ignore_errors=True)
-        os.replace(temporary, folder)
+        _put_in_place(temporary, folder)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
+
+
+def _put_in_place(temporary: Path, folder: Path) -> None:
+    old = folder.with_name(f".{folder.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    if folder.exists():
+        os.replace(folder, old)
+    os.replace(temporary, folder)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import json
+import math
 import os
 import typing
 from collections.abc import Mapping
@@ -16,6 +17,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from OsteoScreenLib.errors import UsageError
+
+
+def _middle(spacings_mm: tuple[float, float]) -> float:
+    return round(math.sqrt(spacings_mm[0] * spacings_mm[1]), 3)
 
 
 @dataclass(frozen=True)
@@ -35,6 +40,16 @@ class PatchConfig:
     rotation_deg: float = 20.0
     flip_probability: float = 0.5
     stretch: float = 0.08
+
+    @property
+    def locate_mm(self) -> float:
+        """The spacing of pass 1 of inference: the middle of what is trained, on the scale of ratios."""
+        return _middle(self.locate_spacing_mm)
+
+    @property
+    def outline_mm(self) -> float:
+        """The spacing of pass 2 of inference."""
+        return _middle(self.outline_spacing_mm)
 
 
 @dataclass(frozen=True)

@@ -35,9 +35,7 @@ def initial_weights(source: Path) -> dict[str, Tensor]:
     return network.state_dict()
 
 
-def export_bundle(
-    folder: Path, description: dict[str, Any], network: nn.Module, metrics: list[dict[str, Any]]
-) -> Path:
+def export_bundle(folder: Path, description: dict[str, Any], network: nn.Module, metrics: list[dict[str, Any]]) -> Path:
     """Write ``network`` as a bundle with its kernels in half precision, in the place of an older one."""
     save_bundle(folder, {**description, "metrics": metrics}, network, half=True, replace=True)
     return folder

@@ -18,9 +18,6 @@ from OsteoScreenLib.sampling import affine_grid, sample, shrink, shrink_factor
 from ..datasets.slices import SliceRecord
 from .config import PatchConfig
 
-#: Spacings at which validation and inference look at a slice: the middle of the ranges of training.
-LOCATE_MM, OUTLINE_MM = 2.0, 0.6
-
 
 @dataclass(frozen=True)
 class PatchPlan:
@@ -55,26 +52,31 @@ def draw_plan(
     return _stack(rows)
 
 
-def fixed_plan(records: Sequence[SliceRecord], locate: bool, shape: tuple[int, int]) -> PatchPlan:
-    """Return unrandomised patches: the whole slice's middle at 2 mm, or 0.6 mm around the body."""
+def fixed_plan(records: Sequence[SliceRecord], locate: bool, shape: tuple[int, int], config: PatchConfig) -> PatchPlan:
+    """Return unrandomised patches at the spacings of inference: of the slice's middle, or around its body."""
     rows = []
     for record in records:
         middle = np.array([shape[0] / 2, shape[1] / 2])
         centre = middle if locate or record.body is None else np.array(record.body) + 0.5
-        spacing = LOCATE_MM if locate else OUTLINE_MM
+        spacing = config.locate_mm if locate else config.outline_mm
         rows.append((record.pixel_mm, (spacing, spacing), centre, 0.0, 1.0, locate, 0))
     return _stack(rows)
 
 
 def _stack(rows: Sequence[tuple]) -> PatchPlan:
     pixel, spacing, centre, angle, flip, locate, seeds = zip(*rows, strict=True)
-    as_floats = [np.asarray(values, np.float32) for values in (pixel, spacing, centre, angle, flip)]
-    return PatchPlan(*as_floats, np.asarray(locate, bool), np.asarray(seeds, np.int64))
+    return PatchPlan(
+        pixel_mm=np.asarray(pixel, np.float32),
+        spacing_mm=np.asarray(spacing, np.float32),
+        centre=np.asarray(centre, np.float32),
+        angle=np.asarray(angle, np.float32),
+        flip=np.asarray(flip, np.float32),
+        locate=np.asarray(locate, bool),
+        seeds=np.asarray(seeds, np.int64),
+    )
 
 
-def _draw_one(
-    record: SliceRecord, rng: np.random.Generator, shape: tuple[int, int], config: PatchConfig
-) -> tuple:
+def _draw_one(record: SliceRecord, rng: np.random.Generator, shape: tuple[int, int], config: PatchConfig) -> tuple:
     locate = bool(rng.random() < config.locate_fraction)
     low, high = config.locate_spacing_mm if locate else config.outline_spacing_mm
     spacing = float(np.exp(rng.uniform(np.log(low), np.log(high))))
@@ -113,9 +115,12 @@ def cut_patches(images: Tensor, masks: Tensor, plan: PatchPlan, size: int) -> tu
         rows = np.flatnonzero(factors == factor)
         index = torch.as_tensor(rows, device=device)
         pair = torch.stack([images[index].float(), masks[index].float() / 255.0], dim=1)
-        steps = plan.spacing_mm[rows] / (plan.pixel_mm[rows, None] * factor)
-        placed = (plan.centre[rows] / factor, steps, plan.angle[rows], plan.flip[rows])
-        positions = affine_grid(*(torch.as_tensor(p.astype(np.float32), device=device) for p in placed), size)
+        in_pixels = plan.spacing_mm[rows] / (plan.pixel_mm[rows, None] * factor)
+        centres, steps, angles, flips = (
+            torch.as_tensor(values.astype(np.float32), device=device)
+            for values in (plan.centre[rows] / factor, in_pixels, plan.angle[rows], plan.flip[rows])
+        )
+        positions = affine_grid(centres, steps, angles, flips, size)
         cut = sample(shrink(pair, int(factor)), positions)
         hu[index], coverage[index] = cut[:, :1], cut[:, 1:]
     return hu, coverage

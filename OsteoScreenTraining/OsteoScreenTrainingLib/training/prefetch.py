@@ -49,7 +49,8 @@ class Prefetcher:
         while not self._stop.is_set():
             try:
                 item: tuple[Any, BaseException | None] = (self._load(self._step), None)
-            except BaseException as error:  # noqa: BLE001 - handed to the thread that asked
+            except BaseException as error:
+                # It belongs to the thread that asks for the batch.
                 item = (None, error)
             self._queue.put(item)
             if item[1] is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,13 +19,15 @@ from ..datasets.slices import SliceDataset
 from .augmentation import augment
 from .config import TrainingConfig
 from .losses import segmentation_loss
-from .patches import LOCATE_MM, OUTLINE_MM, PatchPlan, cut_patches, draw_plan, fixed_plan
+from .patches import PatchPlan, cut_patches, draw_plan, fixed_plan
 from .task import Autocast
 
 #: Coverage at which a pixel belongs to the body: half.
 _EDGE = 0.5
-#: Side in pixels of the patch of pass 1 at inference: 2 mm x 256 covers the largest field of view, 500 mm.
-_LOCATE_SIZE = 256
+#: Pass 1 of inference has to see the largest field of view of CT [mm].
+_FIELD_OF_VIEW_MM = 500.0
+#: Sides that the networks halve without padding are multiples of this.
+_SIZE_MULTIPLE = 64
 
 
 @dataclass(frozen=True)
@@ -119,7 +122,8 @@ class SegmentationTask:
         for start in range(0, len(self.held_out), 8):
             indices = self.held_out[start : start + 8]
             images, masks = (torch.from_numpy(a).to(device) for a in self.dataset.read(indices))
-            plan = fixed_plan([self.dataset.records[index] for index in indices], locate, self.shape)
+            records = [self.dataset.records[index] for index in indices]
+            plan = fixed_plan(records, locate, self.shape, self.config.patches)
             hu, coverage = cut_patches(images, masks, plan, self.config.patches.size)
             with torch.inference_mode(), autocast():
                 found = network(normalise(hu, self.config.window_hu)).float() > 0
@@ -132,6 +136,8 @@ class SegmentationTask:
 
     def bundle_description(self) -> dict[str, Any]:
         kinds = sorted(set(self.dataset.kinds))
+        patches = self.config.patches
+        side = math.ceil(_FIELD_OF_VIEW_MM / patches.locate_mm / _SIZE_MULTIPLE) * _SIZE_MULTIPLE
         return {
             "name": f"trained-{self.config.network['name'].replace('_', '-')}",
             "version": "0.0.0",
@@ -139,8 +145,8 @@ class SegmentationTask:
             "architecture": {key: self.config.network[key] for key in ("name", "parameters")},
             "preprocessing": {
                 "window_hu": list(self.config.window_hu),
-                "locate": {"spacing_mm": LOCATE_MM, "size": _LOCATE_SIZE},
-                "outline": {"spacing_mm": OUTLINE_MM, "size": self.config.patches.size},
+                "locate": {"spacing_mm": patches.locate_mm, "size": side},
+                "outline": {"spacing_mm": patches.outline_mm, "size": patches.size},
             },
             "classes": ["trabecular compartment"],
             "training": {

@@ -6,6 +6,7 @@ import contextlib
 import errno
 import math
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -48,7 +49,12 @@ class Trainer:
     """
 
     def __init__(
-        self, config: TrainingConfig, task: Task, run: Path, processes: Processes, initial: dict[str, Tensor] | None = None
+        self,
+        config: TrainingConfig,
+        task: Task,
+        run: Path,
+        processes: Processes,
+        initial: dict[str, Tensor] | None = None,
     ):
         self.config, self.task, self.folder, self.processes = config, task, run, processes
         self.device = processes.device
@@ -64,12 +70,13 @@ class Trainer:
         if initial is not None:
             load_weights(network, initial)
         self.memory_format = _memory_format(config, self.device, self.precision)
-        self.network = network.to(self.device, memory_format=self.memory_format)
+        self.network = network.to(self.device)
+        self.network.to(memory_format=self.memory_format)  # type: ignore[call-overload]
         self.average = WeightAverage(self.network, config.optimiser.average_decay)
         self.parallel = processes.wrap(self.network)
         if processes.count > 1 and isinstance(self.parallel, nn.parallel.DistributedDataParallel):
             self.network = self.parallel.module
-        self.forward: nn.Module = torch.compile(self.parallel) if config.compile else self.parallel  # type: ignore[assignment]
+        self.forward: Any = torch.compile(self.parallel) if config.compile else self.parallel
         self.optimiser = make_optimiser(self.network, config.optimiser)
         self.scaler = torch.amp.GradScaler("cuda", enabled=self.precision == torch.float16)
         self.counters = Counters()
@@ -90,20 +97,29 @@ class Trainer:
             self._restore()
         first = self.counters.step
         self._since = self._last_checkpoint = time.monotonic()
-        log = RunLog(self.folder, first) if self.processes.first else None
         with contextlib.ExitStack() as stack:
+            stack.enter_context(self._told())
+            stack.enter_context(self._signals())
+            log = RunLog(self.folder, first) if self.processes.first else None
             if log is not None:
                 stack.callback(log.close)
-            stack.enter_context(self._signals())
-            stack.enter_context(self._told())
             batches = stack.enter_context(Prefetcher(lambda step: self.task.load(step, self.share), first))
-            bar = stack.enter_context(
-                tqdm(initial=first, total=self.config.steps or None, disable=not self.processes.first, unit="step")
-            )
-            reason = self._loop(batches, bar, log)
-            self._validate(log)
-            self._checkpoint()
+            reason = self._loop(batches, stack.enter_context(self._bar()), log)
+            try:
+                self._validate(log)
+            finally:
+                self._checkpoint()
         return reason
+
+    def _bar(self) -> tqdm:
+        return tqdm(
+            initial=self.counters.step,
+            total=self.config.steps or None,
+            disable=not self.processes.first,
+            unit="step",
+            # Into a file, a line now and then will do.
+            mininterval=0.2 if sys.stderr.isatty() else 30.0,
+        )
 
     def _loop(self, batches: Prefetcher, bar: tqdm, log: RunLog | None) -> str:
         window = _Window()
@@ -204,7 +220,7 @@ class Trainer:
             signal.signal(number, previous[number])
 
         with contextlib.suppress(ValueError):  # not the main thread: leave signals alone
-            for number in (signal.SIGINT, signal.SIGTERM):
+            for number in map(int, (signal.SIGINT, signal.SIGTERM)):
                 previous[number] = signal.signal(number, stop)
         try:
             yield
@@ -217,12 +233,12 @@ class Trainer:
         """Turn what can happen to any run into a sentence with what to do next."""
         try:
             yield
-        except (MemoryError, torch.OutOfMemoryError) as error:
-            raise TrainingError(f"{self._at()}memory ran out; {self._kept()}Use a smaller batch.") from error
-        except RuntimeError as error:
-            if "memory" not in str(error).lower():
+        except (MemoryError, RuntimeError) as error:
+            if not _is_out_of_memory(error):
                 raise
-            raise TrainingError(f"{self._at()}memory ran out; {self._kept()}Use a smaller batch.") from error
+            raise TrainingError(
+                f"{self._at()}memory ran out; {self._kept()}Use a smaller batch or more micro_batches."
+            ) from error
         except OSError as error:
             if error.errno not in (errno.ENOSPC, errno.EDQUOT):
                 raise
@@ -341,6 +357,12 @@ class _Window:
         self._losses, self._waited = [], waited_s
         self.restart()
         return values
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    # The CPU's allocator raises a plain RuntimeError.
+    said = ("out of memory", "can't allocate memory")
+    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or any(text in str(error) for text in said)
 
 
 def load_weights(network: nn.Module, weights: dict[str, Tensor]) -> None:
