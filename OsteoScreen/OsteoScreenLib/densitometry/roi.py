@@ -112,7 +112,7 @@ def _the_outline(outlines: list[Outline]) -> Outline:
 
 def _refuse_what_is_no_tissue(hu: np.ndarray, region: Shares) -> None:
     values = hu[region.rows, region.columns]
-    count = int(np.count_nonzero(~(values > NOT_TISSUE_HU)))
+    count = int(np.count_nonzero(~np.isfinite(values) | (values <= NOT_TISSUE_HU)))
     if count:
         raise SegmentationFailed(
             f"{count} of the {len(values)} pixels inside the outline hold no data or air; choose another slice, or "

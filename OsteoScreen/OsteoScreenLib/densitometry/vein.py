@@ -47,21 +47,21 @@ def vein_tip_mm(hu: np.ndarray, outline: Outline, grid: PixelGrid, anterior: np.
     lateral = np.arange(-FLANK_MM[1], FLANK_MM[1] + _STEP_MM / 2, _STEP_MM)
     values = _sampled(hu, outline, grid, anterior, behind, lateral)
     middle = np.abs(lateral) <= STRIP_MM
-    inside = np.isfinite(values[:, middle]).any(axis=1)
-    values, behind = values[inside], behind[inside]
     left, right = (values[:, (side >= FLANK_MM[0]) & (side <= FLANK_MM[1])] for side in (lateral, -lateral))
     with warnings.catch_warnings():
         # A row without a flank has no difference, which is what NaN says.
         warnings.simplefilter("ignore", RuntimeWarning)
         darker = np.minimum(np.nanmean(left, axis=1), np.nanmean(right, axis=1)) - np.nanmean(values[:, middle], axis=1)
+    compared = np.isfinite(darker)
+    darker, behind = darker[compared], behind[compared]
     entry = darker[: int(ENTRY_MM / _STEP_MM)]
-    if len(entry) == 0 or not np.isfinite(entry).all():
+    if not len(entry):
         return None
     noise = float(np.nanstd(values))
     error = noise * np.sqrt(2.0 * _GRAIN_MM**2 / (2.0 * STRIP_MM * ENTRY_MM))
     if entry.mean() < max(DARKER_HU, SURE * error):
         return None
-    smooth = uniform_filter1d(np.nan_to_num(darker), int(SMOOTHED_MM / _STEP_MM), mode="nearest")
+    smooth = uniform_filter1d(darker, int(SMOOTHED_MM / _STEP_MM), mode="nearest")
     faded = np.nonzero(smooth < TIP_SHARE * entry.mean())[0]
     return float(behind[faded[0]] if len(faded) else behind[-1])
 
