@@ -77,7 +77,9 @@ def _stack(rows: Sequence[tuple]) -> PatchPlan:
 
 
 def _draw_one(record: SliceRecord, rng: np.random.Generator, shape: tuple[int, int], config: PatchConfig) -> tuple:
-    locate = bool(rng.random() < config.locate_fraction)
+    # Whoever chose the level says that a body is there. A locate pass that also learns slices without one gates on
+    # what simulation draws worst, and misses real bodies; whether there is a body is for the outline pass to say.
+    locate = bool(rng.random() < config.locate_fraction) and record.body is not None
     low, high = config.locate_spacing_mm if locate else config.outline_spacing_mm
     spacing = float(np.exp(rng.uniform(np.log(low), np.log(high))))
     # A stretch of one axis against the other: bodies, gantries and simulated anatomy are not all alike.
