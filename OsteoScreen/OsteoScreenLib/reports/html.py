@@ -16,6 +16,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from ..densitometry.bmd import NORMAL_ABOVE_MG_CM3, OSTEOPOROSIS_BELOW_MG_CM3
 from ..errors import OsteoScreenError
 from ..results import Check, Level, RoiMeasures, ScreeningResult
 from . import drawing, wording
@@ -93,7 +94,14 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         finalize=_cleaned,
     )
-    filters = (wording.number, wording.mineral, wording.value_text, wording.check_name, wording.level_set)
+    filters = (
+        wording.number,
+        wording.bmd_number,
+        wording.mineral,
+        wording.value_text,
+        wording.check_name,
+        wording.level_set,
+    )
     environment.filters.update({function.__name__: function for function in filters})
     return environment
 
@@ -165,9 +173,8 @@ def _bmd_scale(result: ScreeningResult) -> dict[str, Any] | None:
         "at": place(value),
         "low": place(value - reach),
         "high": place(value + reach),
-        "osteoporosis": place(wording.OSTEOPOROSIS_BELOW),
-        "normal": place(wording.NORMAL_ABOVE),
-        "top": BMD_SCALE_TOP,
+        "osteoporosis": place(OSTEOPOROSIS_BELOW_MG_CM3),
+        "normal": place(NORMAL_ABOVE_MG_CM3),
     }
 
 

@@ -6,15 +6,13 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from ..densitometry.bmd import NORMAL_ABOVE_MG_CM3, OSTEOPOROSIS_BELOW_MG_CM3, qct_category
 from ..results import Calibration, Check, Densitometry, Level, ScreeningResult
 
-# QCT categories, mg/cm3, mean of two lumbar bodies: ACR practice parameter for QCT and ISCD official positions.
-OSTEOPOROSIS_BELOW = 80.0
-NORMAL_ABOVE = 120.0
-
+_LOW, _HIGH = f"{OSTEOPOROSIS_BELOW_MG_CM3:.0f}", f"{NORMAL_ABOVE_MG_CM3:.0f}"
 CRITERION = (
-    "QCT criterion of the ACR and the ISCD for the mean of two lumbar bodies: under 80 mg/cm³ osteoporosis, "
-    "80 to 120 mg/cm³ osteopenia, over 120 mg/cm³ normal. Volumetric values are not DXA T-scores."
+    f"QCT criterion of the ACR and the ISCD for the mean of two lumbar bodies: under {_LOW} mg/cm³ osteoporosis, "
+    f"{_LOW} to {_HIGH} mg/cm³ osteopenia, over {_HIGH} mg/cm³ normal. Volumetric values are not DXA T-scores."
 )
 SET_BY = {
     "user": "set by the reader",
@@ -29,7 +27,7 @@ CALIBRATION_SOURCES = {
     "nominal": "a nominal line, not measured on this scanner",
 }
 MODELS = {"model1": "Model 1 (L1 and L2)", "model2": "Model 2 (L1 alone)"}
-_CHECK_NAMES = {"kvp": "Tube voltage (kVp)", "fov": "Field of view", "roi": "ROI", "roi_size": "ROI size"}
+_ABBREVIATIONS = {"kvp": "kVp", "roi": "ROI", "hu": "HU", "fov": "field of view", "l1": "L1", "l2": "L2", "ct": "CT"}
 
 
 def number(value: Any, digits: int = 1) -> str:
@@ -65,8 +63,17 @@ def value_text(value: Any) -> str:
 
 def check_name(check: str) -> str:
     """The name of a check as a heading."""
-    known = _CHECK_NAMES.get(check)
-    return known or check.replace("_", " ").replace("-", " ").capitalize()
+    words = [_ABBREVIATIONS.get(word, word) for word in check.replace("-", "_").split("_") if word]
+    name = " ".join(words)
+    return name if words and words[0] in ("kVp", "ROI", "HU", "L1", "L2", "CT") else name[:1].upper() + name[1:]
+
+
+def bmd_number(value: float) -> str:
+    """A BMD with as few decimals as keep it in its category: 79.6 is not shown as 80."""
+    return next(
+        (number(value, digits) for digits in (0, 1, 2) if qct_category(round(value, digits)) == qct_category(value)),
+        number(value, 3),
+    )
 
 
 def level_set(level: Level) -> str:
@@ -152,9 +159,9 @@ def summary(result: ScreeningResult) -> list[str]:
 def category_sentence(densitometry: Densitometry, levels: list[str]) -> str:
     """The category as a range that a value lies in."""
     where = {
-        "osteoporosis": "under 80 mg/cm³, the range that the QCT criterion names osteoporosis",
-        "osteopenia": "between 80 and 120 mg/cm³, the range that the QCT criterion names osteopenia",
-        "normal": "over 120 mg/cm³, the range that the QCT criterion names normal",
+        "osteoporosis": f"under {_LOW} mg/cm³, the range that the QCT criterion names osteoporosis",
+        "osteopenia": f"between {_LOW} and {_HIGH} mg/cm³, the range that the QCT criterion names osteopenia",
+        "normal": f"over {_HIGH} mg/cm³, the range that the QCT criterion names normal",
     }[densitometry.category]
     of = f"The mean BMD of {joined(levels)}" if len(levels) > 1 else f"The BMD of {joined(levels) or 'the individual'}"
     return f"{of} lies {where}."
@@ -166,7 +173,7 @@ def borderline(densitometry: Densitometry) -> str | None:
     reach = densitometry.calibration.uncertainty_mg_cm3
     if value is None:
         return None
-    crossed = [limit for limit in (OSTEOPOROSIS_BELOW, NORMAL_ABOVE) if abs(value - limit) <= reach]
+    crossed = [limit for limit in (OSTEOPOROSIS_BELOW_MG_CM3, NORMAL_ABOVE_MG_CM3) if abs(value - limit) <= reach]
     if not crossed:
         return None
     limits = joined([f"{limit:.0f}" for limit in crossed])
