@@ -29,8 +29,9 @@ EDGE = 0.5
 SMALLEST_AREA_MM2 = 200.0
 #: The patch is cut again around the outline when its middle lies further than this from the outline's.
 RECENTRE_MM = 5.0
-#: How many places the locate pass may propose, and how much of the best one's evidence the others need.
-CANDIDATES, CANDIDATE_SHARE = 2, 0.35
+#: How many places the locate pass may propose, how much of the best one's evidence the others need, and the least
+#: probability that counts as evidence at all. The outline pass decides; the locate pass only has to point.
+CANDIDATES, CANDIDATE_SHARE, LEAST_EVIDENCE = 2, 0.25, 0.05
 
 Hu = NDArray[np.float32]
 
@@ -75,7 +76,7 @@ class Segmenter:
         self.dtype = torch.float16 if self.device.type == "cuda" else torch.float32
         self.memory_format = torch.channels_last
         network = fuse_batch_norm(bundle.network(self.device))
-        self.network = network.to(dtype=self.dtype, memory_format=self.memory_format)
+        self.network = network.to(dtype=self.dtype).to(memory_format=self.memory_format)  # type: ignore[call-overload]
         preprocessing = bundle.preprocessing
         low, high = preprocessing["window_hu"]
         self.window_hu = (float(low), float(high))
@@ -103,12 +104,16 @@ class Segmenter:
                 "No vertebral body was found on the slice; check that the level lies in a vertebral body and that the "
                 "slice is axial, or outline it by hand and give the mask with --masks."
             )
-        found = [self._outline(image, pixel_spacing_mm, centre, located) for centre in candidates]
+        found: list[SliceSegmentation] = []
+        for number, centre in enumerate(candidates):
+            try:
+                found.append(self._outline(image, pixel_spacing_mm, centre, located))
+            except SegmentationFailed:
+                if number == len(candidates) - 1 and not found:
+                    raise
         return max(found, key=lambda segmentation: segmentation.confidence)
 
-    def segment_many(
-        self, slices: Sequence[Hu], pixel_spacing_mm: tuple[float, float]
-    ) -> list[SliceSegmentation]:
+    def segment_many(self, slices: Sequence[Hu], pixel_spacing_mm: tuple[float, float]) -> list[SliceSegmentation]:
         """Outline several slices of one study; see :meth:`segment`."""
         return [self.segment(hu, pixel_spacing_mm) for hu in slices]
 
@@ -176,12 +181,11 @@ def _cut(
     """Return a (1, 1, size, size) patch of ``image`` at ``target_mm`` around ``centre`` (row, column)."""
     factor = shrink_factor(min(spacing), target_mm)
     small = shrink(image, factor)
-    like = {"device": image.device, "dtype": image.dtype}
     positions = affine_grid(
-        torch.tensor([[centre[0] / factor, centre[1] / factor]], **like),
-        torch.tensor([[target_mm / spacing[0] / factor, target_mm / spacing[1] / factor]], **like),
-        torch.zeros(1, **like),
-        torch.ones(1, **like),
+        image.new_tensor([[centre[0] / factor, centre[1] / factor]]),
+        image.new_tensor([[target_mm / spacing[0] / factor, target_mm / spacing[1] / factor]]),
+        image.new_zeros(1),
+        image.new_ones(1),
         size,
     )
     return sample(small, positions)
@@ -205,7 +209,10 @@ def _onto_slice(drawn: _Pass, shape: tuple[int, int], spacing: tuple[float, floa
 def _candidates(located: _Pass, spacing: tuple[float, float]) -> list[tuple[float, float]]:
     """Return where bodies may be, (row, column) on the slice, the best first."""
     probability = located.probability.cpu().numpy()
-    labels, count = ndimage.label(probability > EDGE)
+    peak = float(probability.max())
+    if peak < LEAST_EVIDENCE:
+        return []
+    labels, count = ndimage.label(probability > EDGE * peak)
     evidence = np.asarray(ndimage.sum_labels(probability, labels, range(1, count + 1)))
     order = [i for i in np.argsort(-evidence)[:CANDIDATES] if evidence[i] >= CANDIDATE_SHARE * evidence.max()]
     return [_to_slice(ndimage.center_of_mass(labels == i + 1), located, spacing) for i in order]

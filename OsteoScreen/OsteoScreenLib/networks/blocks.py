@@ -24,9 +24,7 @@ class ResidualUnit(nn.Module):
     def __init__(self, channels: int):
         super().__init__()
         self.first = conv_bn_relu(channels, channels, 3, padding=1)
-        self.second = nn.Sequential(
-            nn.Conv2d(channels, channels, 3, padding=1, bias=False), nn.BatchNorm2d(channels)
-        )
+        self.second = nn.Sequential(nn.Conv2d(channels, channels, 3, padding=1, bias=False), nn.BatchNorm2d(channels))
 
     def forward(self, x: Tensor) -> Tensor:
         return torch.relu(x + self.second(self.first(x)))

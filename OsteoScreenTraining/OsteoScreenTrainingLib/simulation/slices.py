@@ -14,12 +14,14 @@ from pathlib import Path
 import numpy as np
 from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
-from OsteoScreenLib.progress import Progress, silent
 from scipy import ndimage
 
+from OsteoScreenLib.progress import Progress, silent
+
 from .canvas import Grid, Plane, capsule, superellipse
+from .painting import Irregularity, cut_plane
 from .scanner import Scanner
-from .trunk import Irregularity, Trunk, cut_plane
+from .trunk import Trunk
 
 SCHEMA = "osteoscreen-slices/1"
 #: Raise it whenever the same seed gives another slice.

@@ -1,4 +1,4 @@
-"""A simulated trunk from T9 to L4, and its cut with an axial plane.
+"""A simulated trunk from T9 to L4: where everything is, how large it is and what it measures.
 
 Trunk coordinates: x towards the patient's left, y towards posterior, z superior, millimetres; the origin is the centre
 of the body of L1. Organs are ellipsoids placed where anatomy has them and then scattered, because the network has to
@@ -12,8 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from . import tissue
-from .canvas import Canvas, Grid, Plane, capsule, smooth_field, superellipse
-from .vertebra import Vertebra, VertebraCut, paint_arch, paint_body
+from .vertebra import Vertebra
 
 LEVELS = ("L4", "L3", "L2", "L1", "T12", "T11", "T10", "T9")
 
@@ -105,11 +104,12 @@ class Trunk:
             fat_hu=u(*fat),
             muscle_hu=muscle_hu,
             inner_hu=u(*fat) if rng.random() < 0.75 else u(-20, 50),
-            organs=_organs(rng, scale, contrast),
+            organs=_organs(rng, contrast),
             aorta=(u(-3, 24), u(0.5, 5.0), aorta_radius),
             aorta_hu=aorta_hu,
             aorta_calcium=[
-                (u(0, 2 * np.pi), u(0.1, 0.8), u(250, 1100)) for _ in range(rng.poisson(0.9 if rng.random() < 0.4 else 0))
+                (u(0, 2 * np.pi), u(0.1, 0.8), u(250, 1100))
+                for _ in range(rng.poisson(0.9 if rng.random() < 0.4 else 0))
             ],
             cava=(u(-32, -8), u(1, 14), u(7, 15), u(5, 12)),
             cava_hu=u(60, 240) if contrast else u(*tissue.BLOOD),
@@ -123,7 +123,7 @@ class Trunk:
             arms=bool(rng.random() < 0.15),
             table_y=back + u(1, 30) if rng.random() < 0.7 else None,
             body_distractors=_distractors(rng, half_width, wild),
-            neighbours=_neighbours(rng, tissue.FAT, muscle_hu),
+            neighbours=_neighbours(rng, muscle_hu),
             contrast=contrast,
             wild=wild,
         )
@@ -156,7 +156,9 @@ def _spine(
     order = list(LEVELS)
     middle = order.index("L1")
     for above, below in zip(order[middle + 1 :], order[middle:], strict=False):
-        step = vertebrae[above].half_height + vertebrae[below].half_height + gaps * (0.8 if above.startswith("T") else 1)
+        step = (
+            vertebrae[above].half_height + vertebrae[below].half_height + gaps * (0.8 if above.startswith("T") else 1)
+        )
         heights[above] = heights[below] + step
     for below, above in zip(order[middle - 1 :: -1], order[middle::-1], strict=False):
         heights[below] = heights[above] - (vertebrae[above].half_height + vertebrae[below].half_height + gaps)
@@ -173,220 +175,119 @@ def _spine(
     return vertebrae, centres, tilts
 
 
-def _organs(rng: np.random.Generator, scale: float, contrast: bool) -> list[Ellipsoid]:
+class _Box:
+    """Draws an organ's place and size: a mean place that scatters, and radii between two limits."""
+
+    def __init__(self, rng: np.random.Generator):
+        self.rng = rng
+
+    def place(self, mean: tuple[float, float, float], sd: float) -> tuple[float, float, float]:
+        x, y, z = self.rng.normal(mean, (sd, sd, 0.0))
+        return float(x), float(y), float(z)
+
+    def between(self, low: tuple[float, float, float], high: tuple[float, float, float]) -> tuple[float, float, float]:
+        x, y, z = self.rng.uniform(low, high)
+        return float(x), float(y), float(z)
+
+    def hu(self, ranges: list[tuple[float, float]], shares: list[float]) -> float:
+        """Return an attenuation from one of several ``ranges``, chosen with probabilities ``shares``."""
+        return float(self.rng.uniform(*ranges[self.rng.choice(len(ranges), p=shares)]))
+
+
+def _organs(rng: np.random.Generator, contrast: bool) -> list[Ellipsoid]:
     """Return lungs, liver, spleen, kidneys, stomach and bowel about where they are."""
-    u, n = rng.uniform, rng.normal
+    box, u = _Box(rng), rng.uniform
     lift = u(-35, 35)
-    organs = []
     liver_hu = u(80, 150) if contrast else u(*tissue.LIVER)
     spleen_hu = u(90, 170) if contrast else u(*tissue.SPLEEN)
-    kidney_hu = u(100, 280) if contrast else u(*tissue.KIDNEY)
-    organs.append(Ellipsoid((-78 + n(0, 12), -45 + n(0, 12), 45 + lift), (u(55, 85), u(50, 85), u(70, 110)), liver_hu, u(-0.4, 0.4), u(2, 2.8)))
-    organs.append(Ellipsoid((85 + n(0, 10), -5 + n(0, 12), 45 + lift), (u(20, 35), u(30, 50), u(40, 65)), spleen_hu, u(-0.6, 0.6)))
-    organs.append(Ellipsoid((45 + n(0, 18), -75 + n(0, 15), 30 + lift), (u(20, 45), u(20, 45), u(30, 55)), rng.choice([u(-5, 60), u(-980, -850), u(80, 350)], p=[0.6, 0.25, 0.15])))
+    stomach_hu = box.hu([(-5, 60), (-980, -850), (80, 350)], [0.6, 0.25, 0.15])
+    upper = 45 + lift
+    liver = box.place((-78, -45, upper), 12), box.between((55, 50, 70), (85, 85, 110))
+    spleen = box.place((85, -5, upper), 11), box.between((20, 30, 40), (35, 50, 65))
+    stomach = box.place((45, -75, 30 + lift), 17), box.between((20, 20, 30), (45, 45, 55))
+    return [
+        Ellipsoid(*liver, liver_hu, u(-0.4, 0.4), u(2, 2.8)),
+        Ellipsoid(*spleen, spleen_hu, u(-0.6, 0.6)),
+        Ellipsoid(*stomach, stomach_hu),
+        *_kidneys(rng, contrast, lift),
+        *_bowel(rng),
+        *_lungs(rng, lift),
+    ]
+
+
+def _kidneys(rng: np.random.Generator, contrast: bool, lift: float) -> list[Ellipsoid]:
+    """Return the kidneys, each with the fat or the fluid of its sinus; one may be absent."""
+    u = rng.uniform
+    hu = u(100, 280) if contrast else u(*tissue.KIDNEY)
+    organs = []
     for side in (-1, 1):
-        place = (side * u(48, 72), u(-14, 22), -18 + lift * 0.5 + n(0, 14))
-        angle = side * u(0.2, 0.9)
-        size = (u(20, 32), u(20, 32), u(45, 62))
+        x, y, z = side * u(48, 72), u(-14, 22), -18 + lift * 0.5 + rng.normal(0, 14)
+        angle, wide, deep, tall = side * u(0.2, 0.9), u(20, 32), u(20, 32), u(45, 62)
         if rng.random() < 0.93:
-            organs.append(Ellipsoid(place, size, kidney_hu, angle))
-            organs.append(Ellipsoid((place[0] - side * 6, place[1] - 4, place[2]), (size[0] * 0.45, size[1] * 0.4, size[2] * 0.5), u(-100, 20), angle))
-    for _ in range(rng.integers(3, 14)):
-        hu = float(rng.choice([u(-980, -800), u(10, 60), u(80, 500), u(-110, -60), u(-400, -50)], p=[0.22, 0.45, 0.18, 0.1, 0.05]))
-        organs.append(Ellipsoid((u(-110, 110), u(-150, -28), u(-110, 20)), (u(8, 32), u(8, 26), u(20, 60)), hu, u(0, np.pi), u(1.8, 2.6)))
-    lung = u(*tissue.LUNG)
-    base = u(-20, 55) + lift * 0.5
-    for side in (-1, 1):
-        deep = u(38, 62)
-        organs.append(
-            Ellipsoid((side * (deep + u(14, 34)), u(-40, 12), base + 150 + n(0, 12)), (deep, u(60, 95), 150), lung, u(-0.15, 0.15), u(2.0, 2.6))
+            organs.append(Ellipsoid((x, y, z), (wide, deep, tall), hu, angle))
+            sinus = (wide * 0.45, deep * 0.4, tall * 0.5)
+            organs.append(Ellipsoid((x - side * 6, y - 4, z), sinus, u(-100, 20), angle))
+    return organs
+
+
+def _bowel(rng: np.random.Generator) -> list[Ellipsoid]:
+    """Return loops of bowel anywhere in front of the spine: gas, contents, oral contrast, fat."""
+    box, u = _Box(rng), rng.uniform
+    contents = [(-980.0, -800.0), (10.0, 60.0), (80.0, 500.0), (-110.0, -60.0), (-400.0, -50.0)]
+    return [
+        Ellipsoid(
+            box.between((-110, -150, -110), (110, -28, 20)),
+            box.between((8, 8, 20), (32, 26, 60)),
+            box.hu(contents, [0.22, 0.45, 0.18, 0.1, 0.05]),
+            u(0, np.pi),
+            u(1.8, 2.6),
         )
+        for _ in range(rng.integers(3, 14))
+    ]
+
+
+def _lungs(rng: np.random.Generator, lift: float) -> list[Ellipsoid]:
+    """Return the lungs, whose bases reach down to about T12, and sometimes an effusion behind one."""
+    u = rng.uniform
+    hu = u(*tissue.LUNG)
+    base = u(-20, 55) + lift * 0.5
+    organs = []
+    for side in (-1, 1):
+        half = u(38, 62)
+        centre = (side * (half + u(14, 34)), u(-40, 12), base + 150 + rng.normal(0, 12))
+        organs.append(Ellipsoid(centre, (half, u(60, 95), 150.0), hu, u(-0.15, 0.15), u(2.0, 2.6)))
         if rng.random() < 0.2:
-            organs.append(Ellipsoid((side * (deep + 18), u(20, 50), base + 10), (deep, u(10, 30), 70), u(*tissue.FLUID), 0.0))
+            effusion = (side * (half + 18), u(20, 50), base + 10)
+            organs.append(Ellipsoid(effusion, (half, u(10, 30), 70.0), u(*tissue.FLUID)))
     return organs
 
 
 def _distractors(rng: np.random.Generator, half_width: float, wild: float) -> list[Ellipsoid]:
     """Return shapes of any HU anywhere, some as large and as dense as a vertebral body but without its parts."""
-    u = rng.uniform
+    box, u = _Box(rng), rng.uniform
+    anything = [(-1000.0, -100.0), (-100.0, 100.0), (100.0, 500.0), (500.0, 1500.0)]
     shapes = []
     for _ in range(rng.poisson(2.5 * wild)):
-        hu = float(rng.choice([u(-1000, -100), u(-100, 100), u(100, 500), u(500, 1500)], p=[0.2, 0.4, 0.3, 0.1]))
         radius = u(3, 0.9 * half_width)
-        spot = (u(-150, 150), u(-170, -42), u(-150, 150))
-        shapes.append(Ellipsoid(spot, (radius, radius * u(0.5, 1.0), u(40, 160)), hu, u(0, np.pi), u(1.8, 3), u(200, 900) if rng.random() < 0.3 else None))
+        shapes.append(
+            Ellipsoid(
+                box.between((-150, -170, -150), (150, -42, 150)),
+                (radius, radius * u(0.5, 1.0), u(40, 160)),
+                box.hu(anything, [0.2, 0.4, 0.3, 0.1]),
+                u(0, np.pi),
+                u(1.8, 3),
+                u(200, 900) if rng.random() < 0.3 else None,
+            )
+        )
     return shapes
 
 
-def _neighbours(
-    rng: np.random.Generator, fat: tuple[float, float], muscle_hu: float
-) -> list[tuple[float, float, float, float, float]]:
+def _neighbours(rng: np.random.Generator, muscle_hu: float) -> list[tuple[float, float, float, float, float]]:
     """Return soft tissue that touches the body's front and sides: (angle, overlap mm, length, width, HU)."""
+    box, u = _Box(rng), rng.uniform
+    tissues = [tissue.FAT, (muscle_hu - 12, muscle_hu + 12), (0.0, 130.0)]
     shapes = []
     for _ in range(rng.poisson(2.2)):
-        hu = float(rng.choice([rng.uniform(*fat), muscle_hu + rng.normal(0, 8), rng.uniform(0, 130)], p=[0.25, 0.5, 0.25]))
-        shapes.append((rng.uniform(-1.15 * np.pi, 0.15 * np.pi), rng.uniform(-2, 4), rng.uniform(4, 16), rng.uniform(2, 9), hu))
+        hu = box.hu(tissues, [0.25, 0.5, 0.25])
+        shapes.append((u(-1.15 * np.pi, 0.15 * np.pi), u(-2, 4), u(4, 16), u(2, 9), hu))
     return shapes
-
-
-def paint_trunk(canvas: Canvas, trunk: Trunk, z: float) -> Plane:
-    """Paint everything but the spine; return the coverage of the body's inside of the plane."""
-    x, y = canvas.coordinates((slice(None), slice(None)))
-    cx, cy = trunk.wall_centre
-    skin = superellipse(x - cx, y - cy, trunk.wall_radii, 0.0, trunk.wall_power)
-    whole = (slice(None), slice(None))
-    body = canvas.coverage(skin)
-    canvas.blend(whole, body, 15.0)
-    canvas.blend(whole, canvas.coverage(skin - 1.6), trunk.fat_hu)
-    flank = skin - np.float32(trunk.fat_mm) + np.clip(-(y - cy) / 100, -0.2, 0.4) * trunk.fat_mm * 0.4
-    canvas.blend(whole, canvas.coverage(flank), trunk.muscle_hu)
-    inner = canvas.coverage(flank - trunk.muscle_mm)
-    canvas.blend(whole, inner, trunk.inner_hu)
-    for organ in [*trunk.organs, *trunk.body_distractors]:
-        radii = organ.cut(z)
-        if radii is None or min(radii) < 1.5:
-            continue
-        spot = organ.centre[:2]
-        if organ.rim_hu is not None:
-            canvas.ellipse(spot, (radii[0] + 1.5, radii[1] + 1.5), organ.rim_hu, angle=organ.angle, power=organ.power, only_where=inner)
-        canvas.ellipse(spot, radii, organ.hu, angle=organ.angle, power=organ.power, only_where=inner)
-    _paint_ribs(canvas, trunk, z, flank)
-    _paint_muscles(canvas, trunk, z, body)
-    _paint_vessels(canvas, trunk, z)
-    if trunk.arms:
-        for side in (-1, 1):
-            spot = (side * (trunk.wall_radii[0] + 38) + cx, cy + 12)
-            canvas.ellipse(spot, (36, 40), trunk.fat_hu)
-            canvas.ellipse(spot, (28, 31), trunk.muscle_hu)
-            canvas.ellipse(spot, (11, 11), 900)
-            canvas.ellipse(spot, (7, 7), -20)
-    if trunk.table_y is not None:
-        top = canvas.coverage(np.float32(2.0) - np.abs(y - trunk.table_y - 0.0006 * x * x))
-        canvas.blend(whole, top * (1 - body), -100.0)
-    return body
-
-
-def _paint_ribs(canvas: Canvas, trunk: Trunk, z: float, flank: Plane) -> None:
-    """Paint the cuts of the ribs in the wall: a rib falls as it runs forward, so that each height cuts several."""
-    cx, cy = trunk.wall_centre
-    reach_x, reach_y = (r - trunk.fat_mm - 0.6 * trunk.muscle_mm for r in trunk.wall_radii)
-    for name in LEVELS:
-        if not name.startswith("T"):
-            continue
-        run = (trunk.centres[name][2] + 8 - z) / trunk.rib_slope
-        longest = {"T12": 0.9, "T11": 1.3}.get(name, 2.6)
-        if not 0.15 < run < longest:
-            continue
-        for side in (-1, 1):
-            phi = run + 0.15
-            spot = (cx + side * np.sin(phi) * reach_x, cy + np.cos(phi) * reach_y)
-            along = float(np.arctan2(-np.sin(phi) * reach_y, side * np.cos(phi) * reach_x))
-            thick, long = trunk.rib_mm
-            canvas.ellipse(spot, (long, thick), trunk.rib_hu + 350, angle=along)
-            canvas.ellipse(spot, (long - 1.3, max(thick - 1.3, 0.6)), trunk.rib_hu * 0.5, angle=along)
-
-
-def _paint_muscles(canvas: Canvas, trunk: Trunk, z: float, body: Plane) -> None:
-    sx, sy = trunk.spine_at(z)
-    name, _ = trunk.level_at(z)
-    half_width = trunk.vertebrae[name].half_width
-    off, back, wide, deep, turn = trunk.paraspinal
-    grow = float(np.clip(1 + z / 250, 0.6, 1.3))
-    for side in (-1, 1):
-        canvas.ellipse((sx + side * off, sy + back), (wide, deep * grow), trunk.muscle_hu, angle=side * turn, only_where=body)
-        canvas.ellipse((sx + side * (off + 16), sy + back - 16), (13 * grow, 12), trunk.muscle_hu - 5, only_where=body)
-    size, aspect, drop = trunk.psoas
-    growth = float(np.clip((18 - z) / 60, 0, 1.4))
-    if growth > 0.05:
-        radii = (max(size * growth, 2), max(size * growth * (0.8 + aspect), 2))
-        for side in (-1, 1):
-            canvas.ellipse((sx + side * (half_width + radii[0] * 0.75), sy + drop + 3), radii, trunk.muscle_hu + 3, angle=side * 0.25, only_where=body)
-
-
-def _paint_vessels(canvas: Canvas, trunk: Trunk, z: float) -> None:
-    """Paint aorta, vena cava and the diaphragm's crura against the front of the body."""
-    sx, sy = trunk.spine_at(z)
-    name, _ = trunk.level_at(z)
-    vertebra = trunk.vertebrae[name]
-    front = sy - vertebra.half_depth
-    thick, reach = trunk.crus_mm
-    if -60 < z < 90:
-        window = canvas.grid.window(sx - 60, sx + 60, front - 40, sy + 25)
-        x, y = canvas.coordinates(window)
-        for side in (-1, 1):
-            start = (sx + side * 7, front - thick - 1)
-            end = (sx + side * (vertebra.half_width + thick) * reach, front + 14 * reach)
-            canvas.blend(window, canvas.coverage(capsule(x, y, start, end, thick)), trunk.muscle_hu + 2)
-    for angle, overlap, length, width, hu in trunk.neighbours:
-        reach_x, reach_y = vertebra.half_width + width - overlap, vertebra.half_depth + width - overlap
-        canvas.ellipse((sx + np.cos(angle) * reach_x, sy + np.sin(angle) * reach_y), (length, width), hu, angle=angle + np.pi / 2)
-    dx, gap, radius = trunk.aorta
-    spot = (sx + dx, front - gap - radius)
-    for angle, spread, hu in trunk.aorta_calcium:
-        tip = (spot[0] + radius * np.cos(angle), spot[1] + radius * np.sin(angle))
-        canvas.ellipse(tip, (radius * spread, 1.4), hu, angle=angle + np.pi / 2)
-    canvas.ellipse(spot, (radius, radius * 0.95), trunk.aorta_hu)
-    if z < 70:
-        cx, gap, wide, deep = trunk.cava
-        canvas.ellipse((sx + cx, front - gap - deep), (wide, deep), trunk.cava_hu)
-
-
-def paint_spine(canvas: Canvas, trunk: Trunk, z: float, rng: np.random.Generator, edge_mm: float) -> tuple[Plane, str]:
-    """Paint the vertebra at height ``z``; return the compartment's coverage over the canvas, and the level's name."""
-    name, w = trunk.level_at(z)
-    centre = trunk.centres[name][:2]
-    tilt = trunk.tilts[name]
-    cut = VertebraCut(trunk.vertebrae[name], canvas, centre, w, tilt, trunk.spine_angle)
-    paint_arch(cut, rng)
-    paint_body(cut, rng)
-    truth = np.zeros_like(canvas.hu)
-    truth[cut.window] = cut.compartment(edge_mm)
-    return truth, name
-
-
-@dataclass(frozen=True)
-class Irregularity:
-    """What keeps shapes and tissues from being as regular as their formulas: bends in mm, marbling in HU."""
-
-    bend_x: Plane
-    bend_y: Plane
-    marbling: Plane
-
-    @classmethod
-    def random(cls, rng: np.random.Generator, trunk: Trunk, size: int) -> Irregularity:
-        amplitude = (0.6 + 1.6 * trunk.wild) * float(rng.random())
-
-        def bend() -> Plane:
-            return smooth_field(rng, size, 6, amplitude * 1.5) + smooth_field(rng, size, 30, amplitude * 0.22)
-
-        marbling = smooth_field(rng, size, 60, trunk.marbling_hu * 0.5) + smooth_field(rng, size, 9, 5.0)
-        return cls(bend(), bend(), marbling)
-
-
-def cut_plane(
-    trunk: Trunk,
-    z: float,
-    grid: Grid,
-    rng: np.random.Generator,
-    irregularity: Irregularity,
-    *,
-    thickness_mm: float = 0.0,
-    edge_mm: float = 0.6,
-) -> tuple[Plane, Plane, str]:
-    """Return the ideal HU (rows, columns) at height ``z``, the compartment's coverage 0..1, and the level's name.
-
-    A slice of finite thickness is the mean of its sub-planes in the spine; the soft tissues change too slowly with z
-    to need that. ``edge_mm`` is the SD of the blur to come, which moves the visible inner edge of the cortex.
-    """
-    canvas = Canvas(grid, irregularity.bend_x, irregularity.bend_y)
-    body = paint_trunk(canvas, trunk, z)
-    canvas.hu += body * irregularity.marbling * (canvas.hu > -150)
-    count = 1 if thickness_mm < 1.5 else (2 if thickness_mm < 3 else 3)
-    offsets = thickness_mm * ((np.arange(count) + 0.5) / count - 0.5)
-    ground, mean, truth, name = canvas.hu, np.zeros_like(canvas.hu), np.zeros_like(canvas.hu), ""
-    for offset in offsets:
-        canvas.hu = ground.copy()
-        coverage, name = paint_spine(canvas, trunk, z + float(offset), rng, edge_mm)
-        mean += canvas.hu / count
-        truth += coverage / count
-    return mean, truth, name

@@ -154,7 +154,9 @@ def _smooth_ring(rng: np.random.Generator, harmonics: int) -> np.ndarray:
     return waves[0] @ np.cos(order * theta) + waves[1] @ np.sin(order * theta)
 
 
-def _patches(rng: np.random.Generator, trabecular: float, wild: float) -> list[tuple[float, float, float, float, float]]:
+def _patches(
+    rng: np.random.Generator, trabecular: float, wild: float
+) -> list[tuple[float, float, float, float, float]]:
     """Return areas inside the compartment as (u, v, radius u, radius v, HU): sclerosis, fat, haemangioma, islands."""
     patches = []
     for _ in range(rng.poisson(0.35 + 0.5 * wild)):
@@ -305,13 +307,13 @@ def paint_body(cut: VertebraCut, rng: np.random.Generator) -> None:
     """Paint osteophytes, cortex, endplates, disc and the trabecular compartment."""
     v, canvas = cut.vertebra, cut.canvas
     above = canvas.coverage(-cut.in_height)
-    for angle, length, half_width, hu in v.osteophytes:
+    for angle, length, half_width, spur_hu in v.osteophytes:
         radius = float(v.outline_radius(cut.w0)[int(angle / (2 * np.pi) * ANGLES) % ANGLES])
         tip = (np.cos(angle) * (radius + length * 0.5), np.sin(angle) * (radius + length * 0.5))
         spur = superellipse(cut.u - tip[0], cut.v - tip[1], (length, half_width), angle, 2.0)
-        canvas.blend(cut.window, canvas.coverage(spur), hu)
+        canvas.blend(cut.window, canvas.coverage(spur), spur_hu)
         core = canvas.coverage(spur - 1.2)
-        canvas.blend(cut.window, core, 0.5 * (hu + v.trabecular_hu))
+        canvas.blend(cut.window, core, 0.5 * (spur_hu + v.trabecular_hu))
     body = canvas.coverage(cut.outer)
     canvas.blend(cut.window, body * above, v.disc_hu)
     shell = body * canvas.coverage(cut.in_height)
@@ -353,7 +355,9 @@ def paint_arch(cut: VertebraCut, rng: np.random.Generator) -> None:
         if abs(rel) > 0.2:
             spot = (side * (half_canal + offset + 2), canal_v + 7)
             bones.append(superellipse(cut.u - spot[0], cut.v - spot[1], (narrow, tall), side * 0.5, 2.4))
-            inner = superellipse(cut.u - spot[0] + side * 2.2, cut.v - spot[1] - 3, (narrow * 0.55, tall * 0.6), side * 0.5)
+            inner = superellipse(
+                cut.u - spot[0] + side * 2.2, cut.v - spot[1] - 3, (narrow * 0.55, tall * 0.6), side * 0.5
+            )
             bones[-1] = np.where(np.abs(inner) < gap / 2, np.float32(-0.3), bones[-1])
         if v.rib_head and 0.15 < rel < 1.1:
             head = (side * (v.half_width + 2.5 + v.rib_gap), v.half_depth * 0.62)

@@ -6,11 +6,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+
 from OsteoScreenLib.progress import Progress, silent
 
 from .canvas import Grid
+from .painting import Irregularity, cut_plane
 from .scanner import Scanner
-from .trunk import Irregularity, Trunk, cut_plane
+from .trunk import Trunk
 
 #: How many random fields the soft tissues of a volume fade between, and over which height (mm) each one lasts.
 FIELDS, FIELD_MM = 4, 30.0
@@ -108,6 +110,4 @@ def _fade(fields: list[Irregularity], z: float) -> Irregularity:
     share = (place - first) * np.pi / 2
     a, b = fields[first % len(fields)], fields[(first + 1) % len(fields)]
     wa, wb = np.float32(np.cos(share)), np.float32(np.sin(share))
-    return Irregularity(
-        wa * a.bend_x + wb * b.bend_x, wa * a.bend_y + wb * b.bend_y, wa * a.marbling + wb * b.marbling
-    )
+    return Irregularity(wa * a.bend_x + wb * b.bend_x, wa * a.bend_y + wb * b.bend_y, wa * a.marbling + wb * b.marbling)
