@@ -239,9 +239,7 @@ class _Run:
             coverage = mask.coverage_on(self.ct.geometry, level.slice_index)
             return _Outlined(coverage > 0.5, coverage, None, 1.0)
         if self._segmenter is None:
-            from .segmentation import Segmenter
-
-            self._segmenter = Segmenter(bundle, self.request.device)
+            self._segmenter = _segmenter(bundle, self.request.device)
         found = self._segmenter.segment(hu, self.ct.geometry.pixel_spacing_mm)
         return _Outlined(found.mask, found.probability, found.probability, found.confidence)
 
@@ -360,6 +358,22 @@ def _check_levels(levels: dict[str, Level]) -> None:
             f"L2 (S {levels['L2'].z_mm:.1f} mm) does not lie below L1 (S {levels['L1'].z_mm:.1f} mm); check whether "
             "they are swapped or the same slice."
         )
+
+
+#: The network that was used last, so that a batch of studies loads it once: (bundle and device, segmenter).
+_last_segmenter: tuple[tuple[str, ...], Segmenter] | None = None
+
+
+def _segmenter(bundle: Bundle, device: str) -> Segmenter:
+    """The bundle's network on the device; the one of the study before where nothing about it has changed."""
+    from .segmentation import Segmenter
+
+    global _last_segmenter
+    key = (bundle.sha256, repr(bundle.architecture), repr(bundle.preprocessing), device)
+    if _last_segmenter is None or _last_segmenter[0] != key:
+        _last_segmenter = None  # frees the old one first: two networks are twice the memory
+        _last_segmenter = (key, Segmenter(bundle, device))
+    return _last_segmenter[1]
 
 
 def _refusals(checks: list[Check]) -> list[Check]:

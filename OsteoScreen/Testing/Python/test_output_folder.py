@@ -20,6 +20,12 @@ def write(output, **texts):
             (folder / {"report": OWN[0], "outlines": OWN[1], "result": OWN[2]}[name]).write_text(text)
 
 
+def fail(output, error):
+    with staged_output(output, OWN) as folder:
+        (folder / "result.json").write_text("half")
+        raise error
+
+
 def contents(folder: Path) -> dict[str, str]:
     return {path.name: path.read_text() for path in sorted(folder.iterdir())}
 
@@ -51,17 +57,15 @@ def test_a_later_run_replaces_its_own_files_and_no_others(tmp_path):
 @pytest.mark.parametrize("error", [ValueError("no"), KeyboardInterrupt(), UsageError("no")])
 def test_nothing_remains_of_a_run_that_fails(tmp_path, error):
     out = tmp_path / "deep" / "out"
-    with pytest.raises(type(error)), staged_output(out, OWN) as folder:
-        (folder / "result.json").write_text("half")
-        raise error
+    with pytest.raises(type(error)):
+        fail(out, error)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_run_that_fails_leaves_the_earlier_one_as_it_was(tmp_path):
     write(tmp_path, report="old", result="old")
-    with pytest.raises(ValueError, match="no"), staged_output(tmp_path, OWN) as folder:
-        (folder / "result.json").write_text("half")
-        raise ValueError("no")
+    with pytest.raises(ValueError, match="no"):
+        fail(tmp_path, ValueError("no"))
     assert contents(tmp_path) == {"report.html": "old", "result.json": "old"}
 
 
