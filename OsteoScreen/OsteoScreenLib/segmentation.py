@@ -33,6 +33,10 @@ RECENTRE_MM = 5.0
 #: probability that counts as evidence at all. The outline pass decides; the locate pass only has to point.
 CANDIDATES, CANDIDATE_SHARE, LEAST_EVIDENCE = 2, 0.25, 0.05
 
+#: Agreements of good and of bad outlines lie close together (0.97 against 0.83 in the mean, on simulated slices as
+#: they are and blurred by 4 mm); the power spreads them over the scale.
+CONFIDENCE_POWER = 4
+
 Hu = NDArray[np.float32]
 
 
@@ -256,9 +260,9 @@ def _confidence(
     """
     direct, mirrored = views[0].cpu().numpy(), views[1].cpu().numpy()
     mirror = _soft_dice(direct, mirrored)
-    passes = _soft_dice(probability, located)
+    passes = _soft_dice(probability, located / max(float(located.max()), EDGE))
     decided = _soft_dice(probability, mask.astype(np.float32))
-    return float(np.clip(mirror * passes * decided, 0.0, 1.0))
+    return float(np.clip(mirror * passes * decided, 0.0, 1.0)) ** CONFIDENCE_POWER
 
 
 def _soft_dice(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
