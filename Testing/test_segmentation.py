@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import ndimage
+
 from OsteoScreenLib.errors import InputError, SegmentationFailed, UsageError
 from OsteoScreenLib.models import default_bundle
 from OsteoScreenLib.segmentation import EDGE, Segmenter, SliceSegmentation
 from OsteoScreenTrainingLib.simulation.slices import SimulatedSlice, simulate_slice
-from scipy import ndimage
 
 #: A stream of simulated slices that no training has seen.
 SEED = 20_000
@@ -90,7 +91,7 @@ def test_confidence_falls_with_the_picture(segmenter, slices, outlined, damage):
 
 @pytest.mark.parametrize("hu", [-1000.0, 0.0, 40.0, 3000.0])
 def test_a_blank_slice_is_an_error_with_advice_and_never_an_outline(segmenter, hu):
-    with pytest.raises(SegmentationFailed, match="level|middle"):
+    with pytest.raises(SegmentationFailed, match=r"level|middle"):
         segmenter.segment(np.full((256, 256), hu, np.float32), (1.0, 1.0))
 
 

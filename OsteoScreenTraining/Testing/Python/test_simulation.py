@@ -7,6 +7,7 @@ import json
 
 import numpy as np
 import pytest
+
 from OsteoScreenTrainingLib.simulation import tissue
 from OsteoScreenTrainingLib.simulation.canvas import Canvas, Grid, capsule, smooth_field, superellipse
 from OsteoScreenTrainingLib.simulation.scanner import Scanner
