@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import __version__
+from ..errors import OsteoScreenError
 
 #: Steps shorter than this are not worth a line [s].
 QUIET_S = 1.0
@@ -30,13 +31,19 @@ def print_error(message: str) -> None:
 
 
 def print_lines(lines: Iterable[str]) -> None:
-    """Print lines to stdout; a reader who left early is no error."""
+    """Print lines to stdout; a reader who left early is no error.
+
+    Raises OsteoScreenError when they cannot be written (standard output is a file on a full disk).
+    """
     try:
         for line in lines:
             print(line)
         sys.stdout.flush()
     except BrokenPipeError:
         _drop(sys.stdout)
+    except OSError as error:
+        _drop(sys.stdout)
+        raise OsteoScreenError(f"Nothing can be written to standard output: {error.strerror or error}.") from error
 
 
 def flush_quietly(code: int) -> int:
@@ -44,7 +51,7 @@ def flush_quietly(code: int) -> int:
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
-        except BrokenPipeError:
+        except OSError:
             _drop(stream)
         except ValueError:
             pass  # closed by the caller

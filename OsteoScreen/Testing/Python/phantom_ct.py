@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import SimpleITK as sitk  # noqa: N813
+import SimpleITK as sitk
 
 PIXEL_MM, SLICE_MM, SIDE, SLICES = 1.5, 3.0, 112, 40
 ORIGIN_RAS = (84.0, 60.0, -120.0)  # of column 0, row 0, slice 0; slices go from foot to head
