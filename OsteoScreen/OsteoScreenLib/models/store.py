@@ -109,7 +109,7 @@ def import_bundle(path: str | os.PathLike[str], name: str | None = None, replace
     """
     bundle = open_bundle(Path(path))
     verify(bundle)
-    description = {**bundle.description, "name": name or bundle.name}
+    description = {**bundle.description, "name": bundle.name if name is None else name}
     # Which bundle is used when none is named is for OsteoScreen to say, not for a file from elsewhere.
     description.pop("default", None)
     problem = description_problem(description)
