@@ -4,4 +4,5 @@ COMMANDS = (
     "OsteoScreenTrainingLib.cli.demo",
     "OsteoScreenTrainingLib.cli.simulate",
     "OsteoScreenTrainingLib.cli.train",
+    "OsteoScreenTrainingLib.cli.evaluate",
 )

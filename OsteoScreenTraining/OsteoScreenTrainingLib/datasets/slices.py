@@ -156,7 +156,7 @@ def _read_records(path: Path, number: int) -> list[SliceRecord]:
         return [_record(row, number) for row in rows]
     except (KeyError, ValueError) as error:
         raise InputError(
-            f"{path} lacks a readable pixel_spacing_mm, has_body, body_row or body_column: {error}."
+            f"{path} lacks a readable index, pixel_spacing_mm, has_body, body_row or body_column: {error}."
         ) from error
 
 
@@ -164,7 +164,8 @@ def _record(row: dict[str, str], number: int) -> SliceRecord:
     body = None
     if int(float(row["has_body"])):
         body = (float(row["body_row"]), float(row["body_column"]))
-    subject = row.get("subject") or row.get("seed") or f"{number}/{row.get('index')}"
+    # A simulated slice is a subject of its own, known by the generator's seed and its index.
+    subject = row.get("subject") or f"{row.get('seed', f'folder {number}')}/{row['index']}"
     pixel_mm = float(row["pixel_spacing_mm"])
     if not 0.05 <= pixel_mm <= 5.0:
         raise ValueError(f"a pixel of {pixel_mm} mm")

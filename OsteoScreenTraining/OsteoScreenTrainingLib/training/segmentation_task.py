@@ -43,7 +43,7 @@ class SegmentationTask:
     """Patches at the two scales of inference from a slice data set; see ``task.Task``.
 
     Raises:
-        UsageError: nothing is left to train on after the held-out slices.
+        UsageError: nothing is left to train on, or to validate on.
     """
 
     def __init__(self, config: TrainingConfig, dataset: SliceDataset):
@@ -54,6 +54,11 @@ class SegmentationTask:
         self.held_out = self._choose(held_out)
         if not self.train:
             raise UsageError("No slices are left to train on; lower validation.fraction or add slices.")
+        if config.validation.fraction > 0 and not held_out:
+            raise UsageError(
+                f"None of the {len(dataset)} slices is held out for validation; raise validation.fraction, or set it "
+                "to 0 to train without validation."
+            )
         self.size = len(self.train)
         self._epoch = -1
         self._order = np.empty(0, np.int64)

@@ -133,7 +133,7 @@ class Trainer:
             step = self.counters.step
             if self.device.type == "cpu" or step % _LOOK_STEPS == 0:
                 window.look(step)
-            if step % _LOG_STEPS == 0:
+            if step % _LOG_STEPS == 0 or self._progress() >= 1:
                 values = window.close(self.config.batch, batches.waited_s, self.processes)
                 values |= {"learning_rate": rate, "seconds": self._seconds()}
                 bar.set_postfix(loss=f"{values['loss']:.4f}", per_s=f"{values['images_per_s']:.1f}")

@@ -1,0 +1,137 @@
+"""``osteoscreen evaluate``: score a bundle on annotated data."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ..evaluation.cases import SegmentationCase
+    from ..evaluation.segmentation import SegmentationScore
+
+NAME = "evaluate"
+HELP = "score a model bundle on annotated data: table, summary and pictures, worst first"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the command."""
+    parser.add_argument("task", choices=["segmentation"], help="what to evaluate")
+    parser.add_argument(
+        "--data",
+        type=Path,
+        nargs="+",
+        action="extend",
+        required=True,
+        metavar="DATASET",
+        help="folders with annotated slices that the bundle was not trained on: a slice data set, a CT with "
+        "outlines.json, or a CT with vertebral_bodies.nii.gz",
+    )
+    parser.add_argument("--model", required=True, metavar="BUNDLE", help="name or folder of the bundle")
+    parser.add_argument("--compare", metavar="BUNDLE", help="a second bundle to score on the same slices")
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="OUT", help="folder for the results")
+    parser.add_argument("--most", type=int, default=200, metavar="N", help="slices of each slice data set (0: all)")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Score, write the three files and print the summary; return the exit code."""
+    from tqdm import tqdm
+
+    from OsteoScreenLib.models import load_bundle
+    from OsteoScreenLib.segmentation import Segmenter
+
+    from ..evaluation import segmentation_report as report
+    from ..evaluation.segmentation import score_case, worst_first
+
+    bundles = [load_bundle(name, "segmentation") for name in (arguments.model, arguments.compare) if name]
+    segmenters = [Segmenter(bundle, arguments.device) for bundle in bundles]
+    pairs: list[tuple[SegmentationScore, ...]] = []
+    for case in tqdm(_cases(arguments), unit="slice", leave=False):
+        pairs.append(tuple(score_case(segmenter, case) for segmenter in segmenters))
+    order = {id(score): place for place, score in enumerate(worst_first([pair[0] for pair in pairs]))}
+    pairs.sort(key=lambda pair: order[id(pair[0])])
+    names = _distinct([f"{bundle.name} {bundle.version}" for bundle in bundles])
+    scores = {name: [pair[number] for pair in pairs] for number, name in enumerate(names)}
+
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    summary = _summary(scores, {name: bundle.sha256 for name, bundle in zip(names, bundles, strict=True)})
+    report.write_table(arguments.output / "cases.csv", scores)
+    report.write_summary(arguments.output / "summary.json", summary)
+    report.write_sheet(arguments.output / "overlays.png", scores)
+    _print(summary)
+    return 0
+
+
+def _cases(arguments: argparse.Namespace) -> list[SegmentationCase]:
+    from OsteoScreenLib.errors import InputError
+
+    from ..evaluation.cases import read_cases
+
+    cases = [case for folder in arguments.data for case in read_cases(folder, arguments.most)]
+    if not cases:
+        raise InputError("The data hold no annotated slices.")
+    return cases
+
+
+def _distinct(names: list[str]) -> list[str]:
+    return names if len(set(names)) == len(names) else [f"{name} ({i})" for i, name in enumerate(names, 1)]
+
+
+def _summary(scores: dict[str, list[SegmentationScore]], hashes: dict[str, str]) -> dict[str, Any]:
+    from ..evaluation.segmentation import compare
+
+    summary: dict[str, Any] = {
+        "schema": "osteoscreen-evaluation/1",
+        "task": "segmentation",
+        "bundles": {name: {"sha256": hashes[name], "data": _by_data(own)} for name, own in scores.items()},
+    }
+    if len(scores) == 2:
+        first, second = scores.values()
+        places = dict.fromkeys(score.case.data for score in first)
+        summary["comparison"] = {data: compare(_of(first, data), _of(second, data)) for data in places}
+    return summary
+
+
+def _of(scores: Sequence[SegmentationScore], data: str) -> list[SegmentationScore]:
+    return [score for score in scores if score.case.data == data]
+
+
+def _by_data(scores: Sequence[SegmentationScore]) -> dict[str, Any]:
+    from ..evaluation.segmentation import summarise
+
+    result = {}
+    for data in dict.fromkeys(score.case.data for score in scores):
+        own = _of(scores, data)
+        levels = sorted({score.case.level for score in own if score.case.level})
+        result[data] = {
+            "kind": own[0].case.kind,
+            **summarise(own),
+            "levels": {level: summarise([s for s in own if s.case.level == level]) for level in levels},
+        }
+    return result
+
+
+def _print(summary: dict[str, Any]) -> None:
+    for name, bundle in summary["bundles"].items():
+        for data, found in bundle["data"].items():
+            print(f"{name} on {data} ({found['kind']}, {found['slices']} slices):")
+            for measure, unit in (
+                ("dsc", ""),
+                ("hausdorff95_mm", " mm"),
+                ("hu_error", " HU"),
+                ("hu_absolute_error", " HU"),
+            ):
+                values = found[measure]
+                if values:
+                    print(
+                        f"  {measure:18} {values['mean']:.3f} +/- {values['sd']:.3f}{unit}, "
+                        f"{values['min']:.3f} to {values['max']:.3f}"
+                    )
+            if found["not_found"] or found["slices_without_body"]:
+                print(
+                    f"  not found {found['not_found']}; outlines where there is no body {found['false_outlines']} of "
+                    f"{found['slices_without_body']}"
+                )

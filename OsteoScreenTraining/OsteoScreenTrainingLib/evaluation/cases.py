@@ -1,0 +1,193 @@
+"""Annotated slices to score a segmentation on: simulated slice data sets, outlines drawn on CT, and body masks.
+
+Three layouts are known, told apart by the file that they hold:
+
+* ``dataset.json``: a simulated slice data set (schema ``osteoscreen-slices/1``);
+* ``outlines.json`` beside a CT (a folder ``dicom``, or one volume file): a list of outlines of the trabecular
+  compartment, each with ``level``, ``z_ras_mm`` and ``polygon_ras_mm`` ((x, y) RAS mm);
+* ``vertebral_bodies.nii.gz`` beside ``ct.nii.gz`` and ``vertebrae.nii.gz``: vertebral bodies (label 1, cortex
+  included) and TotalSegmentator's vertebra labels; see :func:`body_mask_cases`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy import ndimage
+
+from OsteoScreenLib.ct import Geometry, open_ct
+from OsteoScreenLib.densitometry.outline import Outline, PixelGrid, outlines_of, shares
+from OsteoScreenLib.errors import InputError
+
+from ..datasets.slices import SliceDataset
+
+#: How much of the edge of a body mask is taken for cortex [mm]. At the 3 mm voxels of the example the inner edge of
+#: the blurred cortex, the steepest rise, lies about half a voxel inside the mask's edge. The score depends on this
+#: choice by about 0.05 DSC per mm, so that others are scored beside it.
+CORTEX_MM = 1.5
+#: The other choices that are scored [mm].
+OTHER_CORTEX_MM = (0.5, 1.0, 2.0, 3.0)
+#: TotalSegmentator's labels of the levels whose middle slices are scored.
+_LEVEL_LABELS = {"L1": 31, "L2": 30, "L3": 29, "L4": 28}
+_BODY = 1
+
+
+@dataclass(frozen=True)
+class SegmentationCase:
+    """One annotated slice.
+
+    ``hu`` is (rows, columns) HU in canonical orientation; ``truth`` the coverage 0..1 of the trabecular compartment
+    (0.5 is its edge; all 0 where there is none); ``geometry`` and ``k`` say where the slice lies; ``kind`` is
+    "simulated" or "real"; ``variants`` are other readings of the truth, by name.
+    """
+
+    data: str
+    name: str
+    level: str
+    kind: str
+    hu: np.ndarray
+    truth: np.ndarray
+    geometry: Geometry
+    k: int
+    variants: dict[str, np.ndarray]
+
+    @property
+    def grid(self) -> PixelGrid:
+        """The pixels of the slice."""
+        column_mm, row_mm, _ = self.geometry.spacing_mm
+        return PixelGrid((self.hu.shape[0], self.hu.shape[1]), column_mm, row_mm)
+
+
+def read_cases(folder: Path, most: int = 0) -> Iterator[SegmentationCase]:
+    """Yield the annotated slices of a folder; ``most`` above 0 spreads that many over a slice data set.
+
+    Raises:
+        InputError: the folder holds none of the known layouts, or is damaged.
+    """
+    if (folder / "dataset.json").is_file():
+        return slice_set_cases(folder, most)
+    if (folder / "outlines.json").is_file():
+        return outline_cases(folder)
+    if (folder / "vertebral_bodies.nii.gz").is_file():
+        return body_mask_cases(folder)
+    raise InputError(
+        f"{folder} holds no annotated slices: expected dataset.json (slices), outlines.json (a CT with outlines) or "
+        "vertebral_bodies.nii.gz."
+    )
+
+
+def slice_set_cases(folder: Path, most: int = 0) -> Iterator[SegmentationCase]:
+    """Yield the slices of a slice data set."""
+    dataset = SliceDataset([folder])
+    count = len(dataset)
+    indices = range(count) if not 0 < most < count else np.linspace(0, count - 1, most).astype(int)
+    for index in indices:
+        record = dataset.records[index]
+        images, masks = dataset.read([int(index)])
+        step = record.pixel_mm
+        # Canonical: columns run towards the patient's left (-R), rows towards the back (-A).
+        geometry = Geometry((1, dataset.rows, dataset.columns), np.diag([-step, -step, 1.0, 1.0]))
+        yield SegmentationCase(
+            data=folder.name,
+            name=f"{index}",
+            level=record.values.get("level", ""),
+            kind=dataset.kinds[0],
+            hu=images[0].astype(np.float32),
+            truth=masks[0].astype(np.float32) / 255,
+            geometry=geometry,
+            k=0,
+            variants={},
+        )
+
+
+def outline_cases(folder: Path) -> Iterator[SegmentationCase]:
+    """Yield the slices of a CT on which outlines were drawn."""
+    path = folder / "outlines.json"
+    try:
+        outlines: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
+        wanted = [(str(o["level"]), float(o["z_ras_mm"]), np.array(o["polygon_ras_mm"], float)) for o in outlines]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"{path} is not a list of outlines with level, z_ras_mm and polygon_ras_mm: {error}."
+        ) from error
+    ct = open_ct(_the_ct(folder))
+    for level, z_mm, polygon in wanted:
+        k = ct.geometry.nearest_slice(z_mm)
+        points = np.column_stack([polygon[:, :2], np.full(len(polygon), z_mm)])
+        hu = ct.slice(k)
+        truth = _coverage(ct.geometry.ijk(points)[:, :2], ct.geometry, (hu.shape[0], hu.shape[1]))
+        yield SegmentationCase(folder.name, f"{level} #{k}", level, "real", hu, truth, ct.geometry, k, {})
+
+
+def body_mask_cases(folder: Path) -> Iterator[SegmentationCase]:
+    """Yield the three middle slices of L1 to L4 with the vertebral body less its cortex.
+
+    The body of a level is the largest connected part of (bodies = 1 and vertebra label = the level's); its middle is
+    half-way between its first and last slice. The trabecular compartment is the part of the body that lies at least
+    :data:`CORTEX_MM` inside the body's outline, measured in the plane.
+    """
+    ct = open_ct(folder / "ct.nii.gz")
+    bodies = _labels(folder / "vertebral_bodies.nii.gz", ct.geometry)
+    vertebrae = _labels(folder / "vertebrae.nii.gz", ct.geometry)
+    for level, label in _LEVEL_LABELS.items():
+        parts, count = ndimage.label((bodies == _BODY) & (vertebrae == label))
+        if not count:
+            continue
+        body = parts == 1 + int(np.argmax(np.bincount(parts.ravel())[1:]))
+        used = np.flatnonzero(body.any(axis=(1, 2)))
+        middle = (used[0] + used[-1]) // 2
+        for k in (middle - 1, middle, middle + 1):
+            k = int(k)
+            insets = {f"cortex {mm:g} mm": inset(body[k], ct.geometry, mm) for mm in OTHER_CORTEX_MM}
+            truth = inset(body[k], ct.geometry, CORTEX_MM)
+            yield SegmentationCase(
+                folder.name, f"{level} #{k}", level, "real", ct.slice(k), truth, ct.geometry, k, insets
+            )
+
+
+def inset(mask: np.ndarray, geometry: Geometry, inset_mm: float) -> np.ndarray:
+    """Return the coverage of what lies at least ``inset_mm`` inside the outline of ``mask`` (rows, columns)."""
+    column_mm, row_mm, _ = geometry.spacing_mm
+    grid = PixelGrid((mask.shape[0], mask.shape[1]), column_mm, row_mm)
+    outlines = outlines_of(mask.astype(float), grid)
+    coverage = np.zeros(mask.shape, np.float32)
+    if not outlines:
+        return coverage
+    rows, columns = np.indices(mask.shape)
+    positions = np.column_stack([columns.ravel() * column_mm, rows.ravel() * row_mm])
+    depth = outlines[0].depth_mm(positions).reshape(mask.shape) - inset_mm
+    return np.clip(0.5 + depth / np.sqrt(column_mm * row_mm), 0, 1).astype(np.float32)
+
+
+def _coverage(pixels: np.ndarray, geometry: Geometry, shape: tuple[int, int]) -> np.ndarray:
+    """Return the coverage of a polygon of (column, row) pixel positions."""
+    column_mm, row_mm, _ = geometry.spacing_mm
+    part = shares(Outline(pixels * [column_mm, row_mm]), PixelGrid(shape, column_mm, row_mm))
+    coverage = np.zeros(shape, np.float32)
+    coverage[part.rows, part.columns] = part.weights
+    return coverage
+
+
+def _labels(path: Path, geometry: Geometry) -> np.ndarray:
+    """Return a label volume that lies on the grid of the CT, (slices, rows, columns)."""
+    labels = open_ct(path)
+    if labels.geometry.shape != geometry.shape or not np.allclose(
+        labels.geometry.ijk_to_ras, geometry.ijk_to_ras, atol=1e-2
+    ):
+        raise InputError(f"{path} does not lie on the grid of its CT; resample it first.")
+    return np.rint(labels.volume()).astype(np.int16)
+
+
+def _the_ct(folder: Path) -> Path:
+    if (folder / "dicom").is_dir():
+        return folder / "dicom"
+    endings = (".nii.gz", ".nii", ".nrrd", ".mha", ".mhd")
+    found = [path for path in sorted(folder.iterdir()) if path.name.endswith(endings)]
+    if len(found) != 1:
+        raise InputError(f"{folder} must hold one CT beside outlines.json: a folder 'dicom' or one volume file.")
+    return found[0]
