@@ -16,6 +16,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -120,7 +121,7 @@ def _study(subject: Subject, bundle: Bundle, device: str, progress: Progress) ->
         progress("Screening warm", turn, WARM_ROUNDS)
         times["decode"].append(_seconds(decode))
         times["forward"].append(_seconds(forward))
-        times["open"].append(_seconds(lambda: open_ct(subject.path)))
+        times["open"].append(_seconds(partial(open_ct, subject.path)))
         began = time.perf_counter()
         result = screen(request).result
         times["total"].append(time.perf_counter() - began)
@@ -254,11 +255,10 @@ def _headers(phantoms: Sequence[Subject], bundle: Bundle, device: str, progress:
     rows = []
     for number, phantom in enumerate(phantoms):
         progress("Reading headers", number, len(phantoms))
-        request = _request(phantom, bundle, device)
         opened, screened = [], []
         for _ in range(3):
-            opened.append(_seconds(lambda phantom=phantom: open_ct(phantom.path)))
-            screened.append(_seconds(lambda request=request: screen(request)))
+            opened.append(_seconds(partial(open_ct, phantom.path)))
+            screened.append(_seconds(partial(screen, _request(phantom, bundle, device))))
         read, total = statistics.median(opened), statistics.median(screened)
         rows.append(
             {"slices": PHANTOM_SLICES[number], "read_headers_s": read, "total_s": total, "rest_s": total - read}

@@ -57,7 +57,8 @@ def _slices(arguments: argparse.Namespace) -> int:
     with ConsoleProgress() as progress:
         write_slices(folder, arguments.count, arguments.seed, workers=arguments.workers, progress=progress)
     sheet = folder / "contact-sheet.png"
-    write_contact_sheet(*(np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("images", "masks")), sheet)
+    images, masks = (np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("images", "masks"))
+    write_contact_sheet(images, masks, sheet)
     count = json.loads((folder / "dataset.json").read_text(encoding="utf-8"))["count"]
     print(f"{count} slices in {folder}\ncontact sheet in {sheet}")
     return 0
