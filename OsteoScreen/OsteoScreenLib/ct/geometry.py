@@ -112,14 +112,16 @@ class Geometry:
 
     def slice_z(self, k: int) -> float:
         """RAS S, in mm, of the centre of slice k."""
-        return float(self._slice_z()[k])
+        _, rows, columns = self.shape
+        return float(self.ras((columns - 1) / 2, (rows - 1) / 2, k)[2])
 
     def nearest_slice(self, z_mm: float) -> int:
         """The slice whose centre is nearest to RAS S ``z_mm``.
 
         Raises `UsageError`, naming the scan's range, where ``z_mm`` is more than half a slice outside it.
         """
-        z = self._slice_z()
+        slices, rows, columns = self.shape
+        z = self.ras((columns - 1) / 2, (rows - 1) / 2, np.arange(slices))[:, 2]
         k = int(np.argmin(np.abs(z - z_mm))) if np.isfinite(z_mm) else 0
         half_slice = 0.5 * abs(z[1] - z[0]) if len(z) > 1 else 2.5
         if not abs(z[k] - z_mm) <= half_slice + 1e-3 and not z.min() <= z_mm <= z.max():
@@ -128,10 +130,6 @@ class Geometry:
                 "give a level inside it."
             )
         return k
-
-    def _slice_z(self) -> npt.NDArray[np.float64]:
-        slices, rows, columns = self.shape
-        return self.ras((columns - 1) / 2, (rows - 1) / 2, np.arange(slices))[:, 2]
 
     def _origin(self, k: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """RAS position of the first pixel of (fractional) slice k; beyond the ends the last step goes on."""

@@ -10,7 +10,8 @@ from ..errors import InputError, UsageError
 from ..progress import Progress, silent
 from .dicom import open_dicom
 from .study import CT
-from .volume_file import file_kind, open_volume_file
+from .volume_file import open_volume_file
+from .volume_header import file_kind
 
 
 def open_ct(path: str | os.PathLike[str], series: str | None = None, progress: Progress = silent) -> CT:

@@ -1,0 +1,259 @@
+"""Damaged, odd and hostile DICOM: one sentence that says what to do, and never a guess."""
+
+from __future__ import annotations
+
+import os
+import tracemalloc
+
+import numpy as np
+import pydicom
+import pytest
+from dicom_files import SYNTAXES, body, write_enhanced, write_series
+from OsteoScreenLib.ct import open_ct
+from OsteoScreenLib.errors import InputError, UsageError
+from pydicom.uid import ExplicitVRLittleEndian
+
+HU = body(6)
+
+
+def finding(ct, name):
+    return next((c for c in ct.findings if c.check == name), None)
+
+
+def sentence(caught):
+    message = str(caught.value)
+    assert message.endswith(".") and "\n" not in message and len(message) < 400, message
+    return message
+
+
+def series_with(**values):
+    return lambda folder: write_series(folder, HU, **values)
+
+
+def raw_edit(tag_bytes, offset, replacement):
+    """Overwrite bytes of an element's value in every file: what no writer would agree to write."""
+
+    def make(folder):
+        for path in write_series(folder, HU):
+            data = bytearray(path.read_bytes())
+            at = data.index(tag_bytes) + 8 + offset
+            data[at : at + len(replacement)] = replacement
+            path.write_bytes(data)
+
+    return make
+
+
+def cut(keep):
+    def make(folder):
+        for path in write_series(folder, HU):
+            data = path.read_bytes()
+            path.write_bytes(data[: int(len(data) * keep)])
+
+    return make
+
+
+def nothing(folder):
+    pass
+
+
+def junk(folder):
+    for n in range(5):
+        (folder / f"{n}.dcm").write_bytes(np.random.default_rng(n).bytes(2000))
+
+
+def magic_only(folder):
+    (folder / "a.dcm").write_bytes(bytes(128) + b"DICM")
+
+
+def magic_and_junk(folder):
+    (folder / "a.dcm").write_bytes(bytes(128) + b"DICM" + np.random.default_rng(0).bytes(3000))
+
+
+def only_a_pipe(folder):
+    os.mkfifo(folder / "pipe")
+
+
+def only_links_out(folder):
+    outside = folder.parent / (folder.name + "-outside")
+    paths = write_series(outside, HU)
+    for path in paths:
+        (folder / path.name).symlink_to(path)
+
+
+def deflate_bomb(folder):
+    path = write_series(folder, HU[:1], syntax=SYNTAXES["deflated"])[0]
+    import zlib
+
+    head = path.read_bytes()[:132]
+    meta = pydicom.filereader.read_file_meta_info(path)
+    start = 144 + meta.FileMetaInformationGroupLength
+    packer = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
+    bomb = b"".join([packer.compress(bytes(1 << 24)) for _ in range(40)] + [packer.flush()])
+    path.write_bytes(head + path.read_bytes()[132:start] + bomb)
+
+
+def unknown_syntax(folder):
+    for path in write_series(folder, HU):
+        path.write_bytes(path.read_bytes().replace(b"1.2.840.10008.1.2.1\0", b"1.2.840.10008.9.9.9\0", 1))
+
+
+def video_syntax(folder):
+    for path in write_series(folder, HU):
+        data = path.read_bytes()
+        dataset = pydicom.dcmread(path)
+        dataset.PixelData = pydicom.encaps.encapsulate([b"not a video "])
+        dataset["PixelData"].is_undefined_length = True
+        dataset.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2.4.102"
+        dataset.save_as(path)
+        assert data
+
+
+DAMAGED = {
+    "empty folder": nothing,
+    "junk": junk,
+    "magic only": magic_only,
+    "magic and junk": magic_and_junk,
+    "only a pipe": only_a_pipe,
+    "only links out": only_links_out,
+    "cut in the header": cut(0.2),
+    "cut in the pixels": cut(0.8),
+    "zero spacing": series_with(PixelSpacing=[0, 0]),
+    "negative spacing": series_with(PixelSpacing=[-0.7, 0.7]),
+    "no spacing": series_with(PixelSpacing=None),
+    "nan spacing": raw_edit(b"(\x00\x30\x00DS", 0, b"nan"),
+    "nan position": raw_edit(b"\x20\x00\x32\x00DS", 0, b"nan    "),
+    "oblique rows and columns": series_with(orientation=(1, 0, 0, 0.5, 0.9, 0), step=np.array([0, 0, 2])),
+    "orientation of zeros": series_with(orientation=(0, 0, 0, 0, 0, 0), step=np.array([0, 0, 2])),
+    "long direction": series_with(orientation=(2, 0, 0, 0, 1, 0)),
+    "enormous rows": raw_edit(b"(\x00\x10\x00US", 0, b"\xff\xff"),
+    "no rows": raw_edit(b"(\x00\x10\x00US", 0, b"\0\0"),
+    "more rows than pixels": raw_edit(b"(\x00\x10\x00US", 0, b"\x90\0"),
+    "odd bits": raw_edit(b"(\x00\x01\x01US", 0, b"\x40\0"),
+    "odd high bit": series_with(HighBit=12),
+    "unknown transfer syntax": unknown_syntax,
+    "video": video_syntax,
+    "deflate bomb": deflate_bomb,
+    "colour": series_with(SamplesPerPixel=3),
+    "only a scout": series_with(ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"]),
+    "segmentation": series_with(Modality="SEG"),
+}
+
+
+@pytest.mark.parametrize("make", DAMAGED.values(), ids=DAMAGED)
+def test_damage_ends_in_one_sentence(tmp_path, make, capfd):
+    folder = tmp_path / "study"
+    folder.mkdir()
+    make(folder)
+    with pytest.raises(InputError) as caught:
+        open_ct(folder).volume()
+    message = sentence(caught)
+    assert "SECRET" not in message and "Secret" not in message
+    assert "".join(capfd.readouterr()) == ""
+
+
+@pytest.mark.parametrize("name", ["RLE", "JPEG 2000", "JPEG-LS", "JPEG lossless"])
+def test_damaged_compressed_pixels(tmp_path, name):
+    for path in write_series(tmp_path, HU, syntax=SYNTAXES[name]):
+        data = path.read_bytes()
+        path.write_bytes(data[: len(data) - 1200])
+    ct = open_ct(tmp_path)
+    with pytest.raises(InputError, match="damaged or cut short"):
+        ct.slice(2)
+
+
+def test_truncated_enhanced_multiframe(tmp_path):
+    path = write_enhanced(tmp_path / "a.dcm", HU)
+    path.write_bytes(path.read_bytes()[: -HU[0].nbytes * 2])
+    with pytest.raises(InputError, match="cut short"):
+        open_ct(path)
+
+
+def test_a_damaged_slice_among_good_ones_is_refused_until_forced(tmp_path):
+    paths = write_series(tmp_path, HU)
+    paths[2].write_bytes(paths[2].read_bytes()[:-500])
+    paths[4].write_bytes(paths[4].read_bytes()[:400])
+    ct = open_ct(tmp_path)
+    check = finding(ct, "files")
+    assert check.outcome == "refuse" and check.value == 2
+    assert finding(ct, "gaps").outcome == "warn"
+    np.testing.assert_array_equal(ct.slice(2), HU[3])
+    assert ct.geometry.slice_z(2) == pytest.approx(-494)
+
+
+def test_file_of_the_wrong_kind(tmp_path):
+    (tmp_path / "notes.txt").write_text("hello")
+    with pytest.raises(InputError, match="neither DICOM nor NRRD"):
+        open_ct(tmp_path / "notes.txt")
+    path = write_series(tmp_path / "scout", HU[:1], ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"])[0]
+    with pytest.raises(InputError, match="not a CT image"):
+        open_ct(path)
+
+
+def test_what_is_not_there_or_not_a_file(tmp_path):
+    with pytest.raises(InputError, match="check the path"):
+        open_ct(tmp_path / "nowhere")
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(InputError, match="neither a file nor a folder"):
+        open_ct(tmp_path / "pipe")
+    with pytest.raises(InputError, match="neither a file nor a folder"):
+        open_ct("/dev/zero")
+    (tmp_path / "round").symlink_to(tmp_path / "round")
+    with pytest.raises(InputError):
+        open_ct(tmp_path / "round")
+    with pytest.raises(InputError):
+        open_ct("a\0b")
+    with pytest.raises(UsageError):
+        open_ct("")
+
+
+def test_folder_that_may_not_be_read(tmp_path):
+    write_series(tmp_path / "a", HU)
+    (tmp_path / "a").chmod(0)
+    try:
+        if os.access(tmp_path / "a", os.R_OK):
+            pytest.skip("this user may read everything")
+        with pytest.raises(InputError):
+            open_ct(tmp_path / "a")
+    finally:
+        (tmp_path / "a").chmod(0o700)
+
+
+def test_files_that_vanish_while_reading(tmp_path):
+    paths = write_series(tmp_path, HU)
+    ct = open_ct(tmp_path)
+    for path in paths:
+        path.unlink()
+    with pytest.raises(InputError, match="can no longer be opened"):
+        ct.slice(1)
+    with pytest.raises(InputError, match="can no longer be opened"):
+        ct.sha256()
+
+
+def test_link_within_the_folder_is_followed(tmp_path):
+    write_series(tmp_path / "store", HU, name=lambda k: f".{k}")
+    for k in range(6):
+        (tmp_path / f"link{k}").symlink_to(tmp_path / "store" / f".{k}")
+    np.testing.assert_array_equal(open_ct(tmp_path).volume(), HU)
+
+
+def test_cancelling_is_let_through(tmp_path):
+    write_series(tmp_path, HU)
+
+    def cancel(*step):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        open_ct(tmp_path, progress=cancel)
+
+
+def test_opening_a_long_series_keeps_no_pixels(tmp_path):
+    big = np.zeros((40, 256, 256), np.int16)
+    write_series(tmp_path, big, syntax=ExplicitVRLittleEndian)
+    open_ct(tmp_path)  # imports and caches of the libraries
+    tracemalloc.start()
+    ct = open_ct(tmp_path)
+    for k in range(40):
+        ct.slice(k)
+    kept, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert kept < 9 * 256 * 256 * 4 + 2_000_000  # the eight cached slices, and headers
