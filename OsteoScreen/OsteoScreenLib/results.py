@@ -125,7 +125,7 @@ class BundleUse:
 
 @dataclass
 class ScreeningResult:
-    """Everything that screening one study found; ``to_json`` lives in :mod:`OsteoScreenLib.results_io`."""
+    """Everything that screening one study found; ``result.json`` is written by :mod:`OsteoScreenLib.results_io`."""
 
     status: Literal["screened", "refused"]
     input: InputDescription
