@@ -109,6 +109,7 @@ def _study(subject: Subject, bundle: Bundle, device: str, progress: Progress) ->
     """Floor and warm screening of one study, in turns."""
     request = _request(subject, bundle, device)
     first = screen(request)
+    decoded = first.ct.decoded_slices
     if len(first.result.roi) != 2:
         what = "phantom; name a CT with --ct, --l1 and --l2" if subject.phantom else "CT; choose other levels"
         raise OsteoScreenError(f"The segmentation network finds no vertebra on the benchmark's {what}.")
@@ -136,7 +137,7 @@ def _study(subject: Subject, bundle: Bundle, device: str, progress: Progress) ->
         "warm_s": {"read_headers": median["open"], "segment": median["segment"], "total": median["total"]},
         "total_over_floor": median["total"] / floor,
         "total_less_headers_over_floor": (median["total"] - median["open"]) / floor,
-        "decoded_slices": screen(request).ct.decoded_slices,
+        "decoded_slices": decoded,
     }
 
 
