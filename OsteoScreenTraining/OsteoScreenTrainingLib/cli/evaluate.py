@@ -6,6 +6,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..training.tasks import TASKS
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -18,7 +20,7 @@ HELP = "score a model bundle on annotated data: table, summary and pictures, wor
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
-    parser.add_argument("task", choices=["segmentation"], help="what to evaluate")
+    parser.add_argument("task", choices=TASKS, help="what to evaluate")
     parser.add_argument(
         "--data",
         type=Path,

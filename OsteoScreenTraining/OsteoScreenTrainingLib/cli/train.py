@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..training.tasks import TASKS, open_task
+
 if TYPE_CHECKING:
     from ..training.config import TrainingConfig
 
@@ -16,7 +18,7 @@ HELP = "train a network on a data set and export it as a model bundle"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
-    parser.add_argument("task", choices=["segmentation"], help="what to train")
+    parser.add_argument("task", choices=TASKS, help="what to train")
     parser.add_argument("--data", type=Path, nargs="+", action="extend", metavar="DATASET", help="data sets")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="RUN", help="the run's folder")
     parser.add_argument("--config", type=Path, metavar="FILE", help="JSON configuration; what it omits is the default")
@@ -53,12 +55,10 @@ def run(arguments: argparse.Namespace) -> int:
         raise UsageError("--resume goes on with a run and --init starts one; use one of them.")
     import torch
 
-    from ..datasets.slices import SliceDataset
     from ..training.processes import join_processes
-    from ..training.segmentation_task import SegmentationTask
     from ..training.trainer import Trainer, load_weights
 
-    task = SegmentationTask(config, SliceDataset(arguments.data))
+    task = open_task(config, arguments.data)
     if not arguments.export:
         processes = join_processes(config.device)
         try:
@@ -78,6 +78,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _configuration(arguments: argparse.Namespace) -> TrainingConfig:
+    from OsteoScreenLib.errors import UsageError
+
     from ..training import config as configuration
 
     saved = arguments.output / "config.json"
@@ -87,6 +89,8 @@ def _configuration(arguments: argparse.Namespace) -> TrainingConfig:
         config = configuration.load_config(saved)
     else:
         config = configuration.TrainingConfig(task=arguments.task)
+    if config.task != arguments.task:
+        raise UsageError(f"The configuration is for {config.task}, not for {arguments.task}.")
     names = ("steps", "minutes", "batch", "seed", "threads", "device")
     given: dict[str, Any] = {name: getattr(arguments, name) for name in names}
     return configuration.replace(config, **{name: value for name, value in given.items() if value is not None})

@@ -93,7 +93,7 @@ def slice_set_cases(folder: Path, most: int = 0) -> Iterator[SegmentationCase]:
         # Canonical: columns run towards the patient's left (-R), rows towards the back (-A).
         geometry = Geometry((1, dataset.rows, dataset.columns), np.diag([-step, -step, 1.0, 1.0]))
         yield SegmentationCase(
-            data=folder.name,
+            data=folder.resolve().name,
             name=f"{index}",
             level=record.values.get("level", ""),
             kind=dataset.kinds[0],
@@ -121,7 +121,7 @@ def outline_cases(folder: Path) -> Iterator[SegmentationCase]:
         points = np.column_stack([polygon[:, :2], np.full(len(polygon), z_mm)])
         hu = ct.slice(k)
         truth = _coverage(ct.geometry.ijk(points)[:, :2], ct.geometry, (hu.shape[0], hu.shape[1]))
-        yield SegmentationCase(folder.name, f"{level} #{k}", level, "real", hu, truth, ct.geometry, k, {})
+        yield SegmentationCase(folder.resolve().name, f"{level} #{k}", level, "real", hu, truth, ct.geometry, k, {})
 
 
 def body_mask_cases(folder: Path) -> Iterator[SegmentationCase]:
@@ -146,7 +146,7 @@ def body_mask_cases(folder: Path) -> Iterator[SegmentationCase]:
             insets = {f"cortex {mm:g} mm": inset(body[k], ct.geometry, mm) for mm in OTHER_CORTEX_MM}
             truth = inset(body[k], ct.geometry, CORTEX_MM)
             yield SegmentationCase(
-                folder.name, f"{level} #{k}", level, "real", ct.slice(k), truth, ct.geometry, k, insets
+                folder.resolve().name, f"{level} #{k}", level, "real", ct.slice(k), truth, ct.geometry, k, insets
             )
 
 

@@ -7,7 +7,7 @@ import io
 import json
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ _TRUTH_RGB, _FOUND_RGB, _SECOND_RGB = (255, 190, 0), (0, 200, 255), (255, 80, 20
 _CAPTION = 26
 
 
-def write_table(path: Path, scores: dict[str, Sequence[SegmentationScore]]) -> None:
+def write_table(path: Path, scores: Mapping[str, Sequence[SegmentationScore]]) -> None:
     """Write one row per slice, in the order given, with the columns of each bundle (by name) side by side."""
     names = list(scores)
     header = ["data", "kind", "slice", "level", "true_hu"]
@@ -50,7 +50,9 @@ def write_summary(path: Path, summary: dict[str, Any]) -> None:
     _put(path, (json.dumps(summary, indent=2, allow_nan=False) + "\n").encode())
 
 
-def write_sheet(path: Path, scores: dict[str, Sequence[SegmentationScore]], most: int = 40, columns: int = 8) -> None:
+def write_sheet(
+    path: Path, scores: Mapping[str, Sequence[SegmentationScore]], most: int = 40, columns: int = 8
+) -> None:
     """Write a PNG of the first ``most`` slices: the truth in amber, the first bundle in blue, the second in pink."""
     rows = list(zip(*scores.values(), strict=True))[:most]
     columns = max(1, min(columns, len(rows)))

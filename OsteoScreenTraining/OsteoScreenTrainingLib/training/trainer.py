@@ -65,6 +65,8 @@ class Trainer:
         if config.threads:
             torch.set_num_threads(config.threads)
         torch.manual_seed(config.seed)
+        # Without this a resumed run on CUDA is not the same bit for bit.
+        torch.backends.cudnn.deterministic = True
         self.precision = _precision(config.precision, self.device)
         network = task.make_network()
         if initial is not None:
@@ -133,7 +135,7 @@ class Trainer:
             step = self.counters.step
             if self.device.type == "cpu" or step % _LOOK_STEPS == 0:
                 window.look(step)
-            if step % _LOG_STEPS == 0 or self._progress() >= 1:
+            if step % _LOG_STEPS == 0 or step == self.config.steps:
                 values = window.close(self.config.batch, batches.waited_s, self.processes)
                 values |= {"learning_rate": rate, "seconds": self._seconds()}
                 bar.set_postfix(loss=f"{values['loss']:.4f}", per_s=f"{values['images_per_s']:.1f}")

@@ -139,7 +139,9 @@ def test_loss_knows_right_wrong_and_empty(tiny_config):
     wrong = sure.clone()
     wrong[0] *= -1
     wrong[2] *= -1
-    assert soft_dice(torch.sigmoid(wrong), target, 20.0).round(decimals=2).tolist() == pytest.approx([0.02, 1, 0.02], abs=0.02)
+    assert soft_dice(torch.sigmoid(wrong), target, 20.0).round(decimals=2).tolist() == pytest.approx(
+        [0.02, 1, 0.02], abs=0.02
+    )
     weighted = LossConfig(boundary=4.0)
     assert float(segmentation_loss(wrong, target, weighted)) > 1
     band = boundary_band(target, 3)[0, 0]
