@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from OsteoScreenLib.ct import CT, open_ct
-from OsteoScreenLib.densitometry import measure_roi
+from OsteoScreenLib.densitometry import choose_calibration, measure_roi
 from OsteoScreenLib.densitometry.outline import Outline
 from OsteoScreenLib.results import RoiMeasures
 
@@ -77,3 +77,19 @@ def test_circle_moves_on_the_slices_with_the_vein_only(
         if roi.circle_centre_ras_mm is None or roi.circle_centre_ras_mm[1] - roi.centroid_ras_mm[1] > 0.5
     ]
     assert moved == [("L2", 8), ("L2", 9)]
+
+
+def test_body_mask_inset_by_its_pixel_measures_what_is_known_of_it(shared_data: Path) -> None:
+    ct, bodies = (
+        open_ct(shared_data / "totalsegmentator-example" / name) for name in ("ct.nii.gz", "vertebral_bodies.nii.gz")
+    )
+    known = {96: 99.0, 97: 93.0, 98: 105.0, 85: 111.0, 86: 106.0, 87: 109.0}
+    for k, mean_hu in known.items():
+        roi = measure_roi(ct.slice(k), bodies.slice(k) == 1, ct.geometry, k, inset_mm=3.0)
+        assert roi.mean_hu == pytest.approx(mean_hu, abs=2.5)
+
+
+def test_scanners_own_line_is_found_in_its_header(shared_data: Path) -> None:
+    line, checks = choose_calibration(open_ct(shared_data / "totalsegmentator-dicom").acquisition)
+    assert (line.source, line.slope, line.intercept, line.mineral) == ("scanner header", 0.9236, -1.6565, "CaHA")
+    assert [check.outcome for check in checks] == ["pass"]
