@@ -96,8 +96,8 @@ def snap_to_centre(
     fit = _fit_endplates(ct, seed)
     if fit is None or not fit.is_clear:
         raise UsageError(
-            f"The endplates of {level.name} around slice #{k} (S {level.z_mm:.1f} mm) do not stand out clearly enough to "
-            f"find its middle{_cut_hint(ct, seed)}; choose the centre slice by eye and give it without snapping."
+            f"The endplates of {level.name} around slice #{k} (S {level.z_mm:.1f} mm) do not stand out clearly enough "
+            f"to find its middle{_cut_hint(ct, seed)}; choose the centre slice by eye and give it without snapping."
         )
     middle = seed + fit.offset_mm * fit.axis
     slices = ct.geometry.shape[0]
@@ -245,6 +245,6 @@ def _highest(ridge: npt.NDArray[np.float64], start_mm: float, end_mm: float) -> 
     first, last = sorted((round(start_mm / _STEP_MM), round(end_mm / _STEP_MM)))
     known = np.nan_to_num(ridge, nan=0.0)
     size = last - first + 1
-    # maximum_filter's window of ``size`` about position p covers p - size // 2 ...; the origin moves it to first ... last.
+    # maximum_filter's window of ``size`` about position p starts at p - size // 2; the shift moves that to first.
     windowed = ndimage.maximum_filter1d(known, size, axis=1, mode="constant", cval=0.0)
     return np.maximum(np.nan_to_num(_shifted(windowed, (first + size // 2) * _STEP_MM), nan=0.0), 0.0)
