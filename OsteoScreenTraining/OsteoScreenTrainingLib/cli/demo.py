@@ -10,8 +10,9 @@ from typing import Any
 NAME = "demo"
 HELP = "Simulate a chest CT as a DICOM series, screen it, and say where the page is."
 
-#: A subject whose bone is thin but whose outline is easy to see.
-SEED = 1
+#: A subject whose anatomy is easy to see, with a density in the range of osteopenia.
+SEED = 4
+BMD_MG_CM3 = 95.0
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,7 +35,7 @@ def run(arguments: argparse.Namespace) -> int:
     out: Path = arguments.output
     print("Simulating a chest CT, T10 to L3 ...", flush=True)
     with ConsoleProgress() as progress:
-        study = simulate_study(out, arguments.seed, replace=True, progress=progress)
+        study = simulate_study(out, arguments.seed, bmd_mg_cm3=BMD_MG_CM3, replace=True, progress=progress)
     levels = study.truth["levels"]
     print(f"  {study.truth['slices']} slices, a DICOM series, in {study.series}")
     words = [str(study.series), "-o", str(out), *(f"--{n.lower()}={levels[n]['slice_z_mm']:g}" for n in ("L1", "L2"))]
