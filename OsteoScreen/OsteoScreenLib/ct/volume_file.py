@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import SimpleITK as sitk  # noqa: N813 (the name its own documentation uses)
+import SimpleITK as sitk
 
 from ..errors import InputError
 from ..progress import Progress, silent
@@ -19,7 +19,7 @@ from ..results import Check
 from .acquisition import Acquisition
 from .geometry import LPS_TO_RAS, canonical
 from .study import CT
-from .volume_header import VolumeKind, check_container, missing_orientation
+from .volume_header import VolumeKind, check_container, missing_orientation, require_unpacked
 
 #: Two thousand slices of 1024 x 1024; more is no chest CT, and would not fit in memory.
 MAX_VOXELS = 1 << 31
@@ -89,6 +89,7 @@ class VolumeFileSource:
 
     def _read(self, index: int | None) -> npt.NDArray:
         volume = self._volume
+        require_unpacked(volume.path, volume.kind)
         reader = _reader(volume.path)
         slices, rows, columns = volume.shape
         if index is not None:

@@ -70,7 +70,7 @@ def check_container(path: Path, kind: VolumeKind) -> tuple[Path, ...]:
     recognised = head.startswith(b"NRRD000") if kind == "nrrd" else "ndims" in fields
     if not recognised:
         raise InputError(f"{path.name} is named as {kind}, but is not one; check what it is and export it again.")
-    _check_fields_size(path, kind, fields)
+    _check_fields_size(path, kind, fields, _header_bytes(head, kind))
     named = _data_file(fields)
     if named is None:
         return ()
@@ -81,6 +81,26 @@ def check_container(path: Path, kind: VolumeKind) -> tuple[Path, ...]:
     if not data.is_file():
         raise InputError(f"{path.name} needs its data file {named}, which is not beside it; copy both.")
     return (data,)
+
+
+def require_unpacked(path: Path, kind: VolumeKind) -> None:
+    """Raise `InputError` where a packed NIfTI cannot be unpacked to its end with the right checksum.
+
+    ITK's NIfTI reader fills what is missing with zeros, and 0 HU is water.
+    """
+    if kind != "nifti" or not path.name.lower().endswith(".gz"):
+        return
+    unpacked = 0
+    try:
+        with gzip.open(path, "rb") as stream:
+            while block := stream.read(1 << 20):
+                unpacked += len(block)
+    except (OSError, EOFError, zlib.error):
+        raise InputError(f"{path.name} is damaged or cut short; copy or export it again.") from None
+    header = _nifti_header(path)
+    _require_bytes(
+        path, _nifti_bytes(header, path) + int(struct.unpack_from(_order(header) + "f", header, 108)[0]), unpacked
+    )
 
 
 def missing_orientation(path: Path, kind: VolumeKind) -> str:
@@ -127,7 +147,13 @@ def _metaimage_fields(head: bytes) -> dict[str, str]:
     return fields
 
 
-def _check_fields_size(path: Path, kind: VolumeKind, fields: dict[str, str]) -> None:
+def _header_bytes(head: bytes, kind: VolumeKind) -> int:
+    """Where the data begin that follow a header in the same file."""
+    end = head.find(b"\n\n") + 2 if kind == "nrrd" else head.find(b"\n", head.find(b"ElementDataFile")) + 1
+    return max(end, 0)
+
+
+def _check_fields_size(path: Path, kind: VolumeKind, fields: dict[str, str], header_bytes: int) -> None:
     """Compare what a NRRD or MetaImage header claims with what its file can hold."""
     sizes = fields.get("sizes" if kind == "nrrd" else "dimsize", "").split()
     type_name = fields.get("type" if kind == "nrrd" else "elementtype", "").lower()
@@ -141,13 +167,22 @@ def _check_fields_size(path: Path, kind: VolumeKind, fields: dict[str, str]) -> 
     packed = fields.get("encoding", "raw").lower() not in ("raw",) or fields.get("compresseddata", "").lower() == "true"
     named = _data_file(fields)
     data = path if named is None else path.parent / named
-    available = data.stat().st_size if data.is_file() else 0
+    available = data.stat().st_size - (header_bytes if named is None else 0) if data.is_file() else 0
+    if fields.get("compresseddatasize", "").isdigit():
+        _require_bytes(path, int(fields["compresseddatasize"]), available)
     if named is None or data.is_file():
         _require_bytes(path, voxels * _NUMBER_BYTES[type_name], available * (_MAX_DEFLATE_RATIO if packed else 1))
 
 
 def _check_nifti(path: Path) -> None:
-    header = _nifti_header(path)
+    packed = path.name.lower().endswith(".gz")
+    _require_bytes(
+        path, _nifti_bytes(_nifti_header(path), path), path.stat().st_size * (_MAX_DEFLATE_RATIO if packed else 1)
+    )
+
+
+def _nifti_bytes(header: bytes, path: Path) -> int:
+    """How many bytes of voxels a header claims."""
     order = _order(header)
     dimensions = struct.unpack_from(order + "8h", header, 40)
     if not 1 <= dimensions[0] <= 7 or any(n < 1 for n in dimensions[1 : dimensions[0] + 1]):
@@ -155,9 +190,7 @@ def _check_nifti(path: Path) -> None:
     voxels = 1
     for size in dimensions[1 : dimensions[0] + 1]:
         voxels *= size
-    bits = struct.unpack_from(order + "h", header, 72)[0]
-    packed = path.name.lower().endswith(".gz")
-    _require_bytes(path, voxels * bits // 8, path.stat().st_size * (_MAX_DEFLATE_RATIO if packed else 1))
+    return voxels * int(struct.unpack_from(order + "h", header, 72)[0]) // 8
 
 
 def _nifti_header(path: Path) -> bytes:

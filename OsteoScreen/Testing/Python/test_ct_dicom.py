@@ -9,6 +9,7 @@ import numpy as np
 import pydicom
 import pytest
 from dicom_files import AXIAL, SYNTAXES, body, header, save, write_enhanced, write_series
+
 from OsteoScreenLib.ct import OUTSIDE_HU, open_ct
 from OsteoScreenLib.errors import InputError, UsageError
 

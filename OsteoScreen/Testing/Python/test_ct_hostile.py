@@ -9,9 +9,10 @@ import numpy as np
 import pydicom
 import pytest
 from dicom_files import SYNTAXES, body, write_enhanced, write_series
+from pydicom.uid import ExplicitVRLittleEndian
+
 from OsteoScreenLib.ct import open_ct
 from OsteoScreenLib.errors import InputError, UsageError
-from pydicom.uid import ExplicitVRLittleEndian
 
 HU = body(6)
 
@@ -152,13 +153,24 @@ def test_damage_ends_in_one_sentence(tmp_path, make, capfd):
 
 
 @pytest.mark.parametrize("name", ["RLE", "JPEG 2000", "JPEG-LS", "JPEG lossless"])
-def test_damaged_compressed_pixels(tmp_path, name):
-    for path in write_series(tmp_path, HU, syntax=SYNTAXES[name]):
-        data = path.read_bytes()
-        path.write_bytes(data[: len(data) - 1200])
+@pytest.mark.parametrize("lost", [100, 700])
+def test_compressed_pixels_cut_short(tmp_path, name, lost):
+    for path in write_series(tmp_path, HU[:2], syntax=SYNTAXES[name]):
+        path.write_bytes(path.read_bytes()[:-lost])
+    with pytest.raises(InputError, match="2 cut short"):
+        open_ct(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["RLE", "JPEG 2000"])
+def test_compressed_pixels_of_nonsense(tmp_path, name):
+    for path in write_series(tmp_path, HU[:2], syntax=SYNTAXES[name]):
+        data = bytearray(path.read_bytes())
+        data[-900:-8] = os.urandom(892)
+        data[-1000:-900] = bytes(100)
+        path.write_bytes(data)
     ct = open_ct(tmp_path)
     with pytest.raises(InputError, match="damaged or cut short"):
-        ct.slice(2)
+        ct.slice(1)
 
 
 def test_truncated_enhanced_multiframe(tmp_path):

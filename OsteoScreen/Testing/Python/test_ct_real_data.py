@@ -8,6 +8,7 @@ import numpy as np
 import pydicom
 import pytest
 import SimpleITK as sitk
+
 from OsteoScreenLib.ct import open_ct
 
 

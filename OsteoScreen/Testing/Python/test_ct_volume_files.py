@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 from dicom_files import body
+
 from OsteoScreenLib.ct import open_ct
 from OsteoScreenLib.errors import InputError, UsageError
 
@@ -46,7 +47,9 @@ def test_slices_are_those_of_simpleitk(tmp_path, suffix, compress):
     assert ct.geometry.spacing_mm == pytest.approx((0.7, 0.8, 2.0))
     assert not [c for c in ct.findings if c.outcome != "pass"]
     described = ct.describe()
-    assert described.slices == 9 and described.contrast is None and described.kvp is None and len(described.sha256) == 64
+    assert (
+        described.slices == 9 and described.contrast is None and described.kvp is None and len(described.sha256) == 64
+    )
 
 
 @pytest.mark.parametrize("suffix", [".nii", ".mha", ".mhd"])

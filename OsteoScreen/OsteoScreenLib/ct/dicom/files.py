@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import stat
+import struct
 import warnings
 import zlib
 from collections import Counter
@@ -111,6 +112,7 @@ def _add_frames(path: Path, found: Found) -> str | None:
             warnings.simplefilter("ignore")
             size = os.fstat(file.fileno()).st_size
             dataset, offset, span, syntax = read_dataset(file, HEADER_TAGS)
+            whole = syntax in _NATIVE or _fragments_fit(file, offset, size)
     except InvalidDicomError:
         return "that are not DICOM"
     except OSError:
@@ -118,14 +120,35 @@ def _add_frames(path: Path, found: Found) -> str | None:
     except Exception:  # a damaged header provokes whatever it may in pydicom
         return DAMAGED
     if "Rows" not in dataset:
-        return DAMAGED if dataset.get("SOPClassUID", "") in ("", *CT_CLASSES) else "DICOM objects without an image"
-    if span <= 0:
+        kind = dataset.file_meta.get("MediaStorageSOPClassUID") or dataset.get("SOPClassUID") or ""
+        return DAMAGED if kind in ("", *CT_CLASSES) else "DICOM objects without an image"
+    if span <= 0 or not whole:
         return TRUNCATED
     try:
-        frames = list(frames_of(dataset, path, size, offset, syntax))
+        # A deflated file has no place of its own for the pixels: they are somewhere in the whole.
+        start = 0 if syntax == DeflatedExplicitVRLittleEndian else offset
+        frames = list(frames_of(dataset, path, size, start, syntax))
     except Exception:
         return DAMAGED
     return _adopt(frames, span, found)
+
+
+def _fragments_fit(file: BinaryIO, offset: int, size: int) -> bool:
+    """Whether the fragments of compressed pixel data fit into the file (DICOM PS3.5 A.4).
+
+    Some decoders fill in what a cut file lacks without a word, so this has to be seen beforehand.
+    """
+    file.seek(offset)
+    if file.read(12)[8:] != b"\xff\xff\xff\xff":
+        return True
+    at = offset + 12
+    while at + 8 <= size:
+        file.seek(at)
+        tag, length = struct.unpack("<4sI", file.read(8))
+        if tag == b"\xfe\xff\xdd\xe0":
+            return True
+        at += 8 + length
+    return at == size
 
 
 def _adopt(frames: list[Frame], span: int, found: Found) -> str | None:
@@ -157,10 +180,13 @@ def read_dataset(file: BinaryIO, tags: Iterable[BaseTag]) -> tuple[Dataset, int,
     Raises `InvalidDicomError` where the file is not DICOM, and whatever pydicom raises where it is damaged.
     """
     stream, force = readable(file)
+    deflated = stream is not file
     dataset = dcmread(stream, stop_before_pixels=True, specific_tags=list(tags), force=force)
     offset = stream.tell()
     length = stream.seek(0, os.SEEK_END)
     syntax = str(dataset.file_meta.get("TransferSyntaxUID", "") or "")
+    if deflated:
+        syntax = DeflatedExplicitVRLittleEndian
     if not syntax:
         syntax = ExplicitVRLittleEndian if dataset.original_encoding[0] is False else ImplicitVRLittleEndian
     return dataset, offset, length - offset, syntax
