@@ -7,6 +7,7 @@ missing orientation with an identity without saying so.
 from __future__ import annotations
 
 import gzip
+import math
 import struct
 import zlib
 from pathlib import Path
@@ -179,6 +180,19 @@ def _check_nifti(path: Path) -> None:
     _require_bytes(
         path, _nifti_bytes(_nifti_header(path), path), path.stat().st_size * (_MAX_DEFLATE_RATIO if packed else 1)
     )
+    _require_finite_placement(path)
+
+
+def _require_finite_placement(path: Path) -> None:
+    """Refuse NaN here: ITK would print its matrices to the console before it fails."""
+    header = _nifti_header(path)
+    order = _order(header)
+    qform, sform = struct.unpack_from(order + "hh", header, 252)
+    numbers = struct.unpack_from(order + "3f", header, 80)
+    numbers += struct.unpack_from(order + "6f", header, 256) if qform > 0 else ()
+    numbers += struct.unpack_from(order + "12f", header, 280) if sform > 0 else ()
+    if not all(math.isfinite(number) for number in numbers):
+        raise InputError(f"The position or spacing in {path.name} is not a number; export it again.")
 
 
 def _nifti_bytes(header: bytes, path: Path) -> int:
