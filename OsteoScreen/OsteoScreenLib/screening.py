@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from . import __version__
-from .errors import BundleError, SegmentationFailed, StudyRefused, UsageError
+from .errors import BundleError, InputError, SegmentationFailed, StudyRefused, UsageError
 from .progress import Progress, silent
 from .reports.pictures import LevelPicture, SagittalPicture, StudyPictures
 from .results import (
@@ -102,11 +102,15 @@ class Screening:
         """Add the sagittal view through the outlined bodies, decoding at most ``most_slices`` slices for it.
 
         It is not part of screening itself, because it is for the reader alone and costs more slices than the
-        measurement does. Nothing happens where no level was outlined, or the scan has a single slice.
+        measurement does. Nothing happens where no level was outlined, or the scan has a single slice; a slice that
+        cannot be decoded costs the view, and is a warning.
         """
         if not self.result.roi or self.ct.geometry.shape[0] < 2:
             return
-        self.pictures = replace(self.pictures, sagittal=_sagittal(self.ct, self.result, most_slices, progress))
+        try:
+            self.pictures = replace(self.pictures, sagittal=_sagittal(self.ct, self.result, most_slices, progress))
+        except InputError as error:
+            self.result.eligibility.append(Check("sagittal_view", "warn", f"There is no sagittal view: {error}"))
 
     @property
     def warnings(self) -> list[Check]:

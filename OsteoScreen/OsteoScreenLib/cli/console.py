@@ -19,15 +19,22 @@ from ..errors import OsteoScreenError
 
 #: Steps shorter than this are not worth a line [s].
 QUIET_S = 1.0
+#: Longer words in a message are shown without their middle.
+LONGEST_WORD = 300
 
 
 def print_error(message: str) -> None:
     """Print one line ``osteoscreen: message`` to stderr."""
-    sentence = " ".join(message.split())
+    sentence = " ".join(_shortened(word) for word in message.split())
     try:
         print(f"osteoscreen: {sentence}", file=sys.stderr, flush=True)
     except BrokenPipeError:
         _drop(sys.stderr)
+
+
+def _shortened(word: str) -> str:
+    """A word of a message, its middle cut where it is no word but a path or a value without end."""
+    return word if len(word) <= LONGEST_WORD else f"{word[: LONGEST_WORD // 2]}…{word[-LONGEST_WORD // 2 :]}"
 
 
 def print_lines(lines: Iterable[str]) -> None:

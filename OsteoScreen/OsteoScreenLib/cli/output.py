@@ -26,6 +26,8 @@ def staged_output(output: str | os.PathLike[str], own_files: Sequence[str]) -> I
 
     Raises UsageError when ``output`` is a file, and OsteoScreenError when it cannot be written.
     """
+    if not os.fspath(output) or "\0" in os.fspath(output):
+        raise UsageError("The output folder has no name; name one with -o.")
     target = Path(output)
     staging: Path | None = None
     made: list[Path] = []
@@ -52,8 +54,8 @@ def refuse_overwriting(output: str | os.PathLike[str], own_files: Sequence[str],
     """Raise UsageError where ``own_files`` in ``output`` would overwrite an input, or land among its files."""
     target = Path(output).resolve()
     for given in inputs:
-        if given is None:
-            continue
+        if not given or "\0" in given:
+            continue  # no file can be called so; whoever reads it says so
         source = Path(given).resolve()
         if source == target and source.is_dir():
             raise UsageError(f"{output} is the folder of an input; name another folder with -o.")
