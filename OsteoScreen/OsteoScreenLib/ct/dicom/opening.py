@@ -65,6 +65,8 @@ def _nothing(path: Path, found: Found) -> str:
         return f"{path} is DICOM, but not a CT image with a position in the patient; name an image of the CT series."
     if not found.left_out:
         return f"{path} is empty; name the folder that holds the CT's DICOM files."
+    if found.damaged:
+        return f"{path} holds no whole CT image (left out: {found.explanation}); copy the series again."
     return (
         f"{path} holds no CT image with a position in the patient (left out: {found.explanation}); name another folder."
     )

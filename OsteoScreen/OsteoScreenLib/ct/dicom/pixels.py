@@ -5,10 +5,14 @@ from __future__ import annotations
 import hashlib
 import warnings
 from collections.abc import Sequence
+from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
+from pydicom import dcmread
+from pydicom.dataset import Dataset
 from pydicom.pixels import pixel_array
+from pydicom.uid import UID
 
 from ...errors import InputError
 from ...progress import Progress
@@ -58,7 +62,8 @@ class DicomSource:
             digest.update(repr((*described, *stored)).encode())
             try:
                 with frame.path.open("rb") as stream:
-                    stream.seek(frame.pixel_offset + int(span * ((frame.index or 0) + 0.5) / frame.frames))
+                    middle = frame.pixel_offset + int(span * ((frame.index or 0) + 0.5) / frame.frames)
+                    stream.seek(max(frame.pixel_offset, middle - _SAMPLE_BYTES // 2))
                     digest.update(stream.read(_SAMPLE_BYTES))
             except OSError:
                 raise _gone(frame) from None
@@ -69,10 +74,12 @@ class DicomSource:
         try:
             with frame.path.open("rb") as file, warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                stored = pixel_array(readable(file)[0], index=frame.index)
+                stored = pixel_array(_decodable(file, frame), index=frame.index)
         except OSError:
             raise _gone(frame) from None
-        except Exception:  # the decoders raise whatever damaged data provokes in them
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException:  # whatever damaged data provoke in a decoder: a panic of the RLE one is no Exception
             raise InputError(
                 f"The pixels of {frame.path.name} are damaged or cut short; copy or export the series again."
             ) from None
@@ -81,6 +88,16 @@ class DicomSource:
                 f"The pixels of {frame.path.name} do not fill {frame.rows} x {frame.columns}; copy it again."
             )
         return stored
+
+
+def _decodable(file: BinaryIO, frame: Frame) -> BinaryIO | Dataset:
+    stream, bare = readable(file)
+    if not bare:
+        return stream
+    # Without its preamble a file has no transfer syntax either; the header was parsed with the one it turned out to be.
+    dataset = dcmread(stream, force=True)
+    dataset.file_meta.TransferSyntaxUID = UID(frame.transfer_syntax)
+    return dataset
 
 
 def _gone(frame: Frame) -> InputError:
