@@ -25,7 +25,7 @@ from .trunk import Trunk
 
 SCHEMA = "osteoscreen-slices/1"
 #: Raise it whenever the same seed gives another slice.
-GENERATOR = "osteoscreen-slices 3"
+GENERATOR = "osteoscreen-slices 4"
 SIZE = 512
 #: Levels a slice is drawn from, with their weights: T11 to L3 (the issue), L1 and L2 most of all.
 LEVEL_WEIGHTS = {"T10": 0.05, "T11": 0.13, "T12": 0.2, "L1": 0.27, "L2": 0.22, "L3": 0.13}

@@ -101,12 +101,13 @@ class Vertebra:
             patches=_patches(rng, trabecular, wild),
             osteophytes=_osteophytes(rng, wild),
             disc_hu=u(*tissue.DISC),
-            canal=(size * u(9.5, 13.0), size * u(7.0, 10.0)),
+            canal=(size * (u(7.0, 11.0) if thoracic else u(9.0, 13.0)), size * u(6.5, 10.0)),
             pedicle_w=(u(-0.25, 0.1), u(0.75, 0.98)),
-            pedicle_mm=size * (u(5.5, 9.5) if name in ("T11", "T12") else u(4.0, 8.5)),
+            pedicle_mm=size * (u(5.5, 11.5) if name in ("T11", "T12") else u(4.0, 9.5)),
             pedicle_flare=(u(0.25, 0.75), u(0.7, 1.08)),
             pedicle_hu=trabecular + u(-20, 260) * rng.random(),
-            arch_hu=max(trabecular * u(0.8, 1.6), 0) + u(30, 330),
+            # Half of the arches are no denser inside than the body: nothing but the shape tells where it ends.
+            arch_hu=trabecular + u(-40, 40) if rng.random() < 0.5 else max(trabecular * u(0.8, 1.6), 0) + u(30, 330),
             arch_cortex_mm=u(0.6, 3.2),
             lamina_mm=u(2.6, 6.5),
             spinous=(u(8, 34), u(2.4, 6.5), rng.normal(0, 2.0)),
@@ -209,6 +210,9 @@ class VertebraCut:
         self.u, self.v = x * c + y * s, y * c - x * s
         self.w0 = w0
         self.w = w0 - np.float32(np.tan(tilt[0])) * self.v + np.float32(np.tan(tilt[1])) * self.u
+        #: Whether the plane cuts the pedicle on the right (-1) and on the left (1): a leaning plane may cut one only.
+        reach = 0.75 * vertebra.half_width * float(np.tan(tilt[1]))
+        self.pedicles = {side: vertebra.has_pedicle(w0 + side * reach) for side in (-1, 1)}
         self.theta = np.arctan2(self.v, self.u)
         self.rho = np.hypot(self.u, self.v)
         self._index = (self.theta * (ANGLES / (2 * np.pi))) % ANGLES
@@ -249,13 +253,12 @@ class VertebraCut:
 
     def _closed(self, radius: np.ndarray) -> np.ndarray:
         """Close the pedicles' bases, if there are any, by the chord from the wall's flare to the posterior wall."""
-        if not self.vertebra.has_pedicle(self.w0):
-            return radius
         radius = radius.copy()
         step = 2 * np.pi / ANGLES
         first, last = self.vertebra.pedicle_corners(radius)
         half = ANGLES // 2
-        for i, j in ((first, last), (half - last, half - first)):
+        ends = {1: (first, last), -1: (half - last, half - first)}
+        for i, j in (ends[side] for side in ends if self.pedicles[side]):
             between = np.arange(i, j + 1)
             r1, r2 = radius[i], radius[j]
             t1, t2, t = i * step, j * step, between * step
@@ -292,11 +295,11 @@ class VertebraCut:
         theta = np.arange(ANGLES) * step
         if v.vein is not None and abs(self.w0) < 0.45 * v.half_height:
             thickness[np.abs(theta - np.pi / 2) < v.vein[0] * 1.1 / v.half_depth] = 0
-        if v.has_pedicle(self.w0):
-            first, last = v.pedicle_corners(v.outline_radius(self.w0))
-            half, inset = ANGLES // 2, (last - first) // 5
-            for low, high in ((first, last), (half - last, half - first)):
-                thickness[low + inset : high - inset] *= 0.1
+        first, last = v.pedicle_corners(v.outline_radius(self.w0))
+        half, inset = ANGLES // 2, (last - first) // 5
+        ends = {1: (first, last), -1: (half - last, half - first)}
+        for low, high in (ends[side] for side in ends if self.pedicles[side]):
+            thickness[low + inset : high - inset] *= 0.1
         return self._at_angle(thickness)
 
 
@@ -326,7 +329,7 @@ def paint_body(cut: VertebraCut, rng: np.random.Generator) -> None:
     canvas.blend(cut.window, shell, v.cortex_hu)
     inside = np.minimum(cut.outer - cut.wall(), cut.in_height - v.endplate_mm)
     hu = cut.body_hu(rng)
-    if v.has_pedicle(cut.w0):
+    if any(cut.pedicles.values()):
         outside = np.clip(0.5 - cut.beyond_chord() / 2.5, 0, 1)
         hu = hu + outside * (v.pedicle_hu - hu)
     canvas.blend(cut.window, canvas.coverage(inside), hu)
@@ -348,7 +351,7 @@ def paint_arch(cut: VertebraCut, rng: np.random.Generator) -> None:
         flank = side * (half_canal + v.lamina_mm * 0.6)
         if -1.1 < rel < 0.9:
             bones.append(capsule(cut.u, cut.v, (flank, canal_v + 3.5), (0, canal_v + deep + 4.0), v.lamina_mm))
-        if v.has_pedicle(cut.w0):
+        if cut.pedicles[side]:
             root = (side * v.half_width * 0.66, v.half_depth * 0.55)
             isthmus = (side * (half_canal + v.pedicle_mm / 2 + 0.5), canal_v + 2)
             bones.append(capsule(cut.u, cut.v, root, isthmus, v.pedicle_mm / 2))
