@@ -64,7 +64,7 @@ def find_body(hu: npt.NDArray[np.float32], pixel_spacing_mm: tuple[float, float]
     off_middle = (np.arange(fit.shape[1]) - (columns[0] + columns[-1]) / 2) * _STEP_MM
     fit = np.where(trunk & (fit > 0), fit * np.exp(-0.5 * (off_middle / _MIDLINE_MM) ** 2), 0.0)
     row, column = np.unravel_index(int(fit.argmax()), fit.shape)
-    rows, columns = np.indices(fit.shape, sparse=True)
+    rows, columns = np.ogrid[: fit.shape[0], : fit.shape[1]]
     apart = np.hypot(rows - row, columns - column) * _STEP_MM > _APART_MM
     best, second = float(fit.max()), float(fit[apart].max(initial=0.0))
     return BodyPlace(row * _STEP_MM / row_mm, column * _STEP_MM / column_mm, best, best / max(second, 1e-6))

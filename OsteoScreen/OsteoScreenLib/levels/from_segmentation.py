@@ -90,7 +90,7 @@ def _cut(centre: BodyCentre, vertebra: VertebraMask, ct: CT) -> bool:
 def _core_hu(ct: CT, k: int, position: np.ndarray) -> float:
     hu = ct.slice(k)
     row_mm, column_mm = ct.geometry.pixel_spacing_mm
-    j, i = np.indices(hu.shape, sparse=True)
+    j, i = np.ogrid[: hu.shape[0], : hu.shape[1]]
     distance = np.hypot((j - position[1]) * row_mm, (i - position[0]) * column_mm)
     return float(np.median(hu[distance <= max(_CORE_MM, float(distance.min()))]))
 

@@ -221,7 +221,7 @@ def _best_fit(
         means_it = np.abs(positions) <= height / 2 + _OUTSIDE_MM
         score = score * (1.0 - 0.5 * ((height - _USUAL_HEIGHT_MM) / _UNUSUAL_BY_MM) ** 2)
         scores[n] = np.where(means_it & np.isfinite(score), score, -np.inf)
-    n, tilt, at = np.unravel_index(int(scores.argmax()), scores.shape)
+    n, tilt, at = (int(index) for index in np.unravel_index(int(scores.argmax()), scores.shape))
     best = float(scores[n, tilt, at])
     if not np.isfinite(best):
         return None

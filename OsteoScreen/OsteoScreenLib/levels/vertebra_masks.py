@@ -46,7 +46,7 @@ class VertebraMask:
         Sampled by physical position; 0.5 is the edge.
         """
         _, rows, columns = geometry.shape
-        j, i = np.indices((rows, columns), sparse=True)
+        j, i = np.ogrid[:rows, :columns]
         ijk = self.geometry.ijk(geometry.ras(i, j, k))
         low, high = ijk.reshape(-1, 3).min(axis=0), ijk.reshape(-1, 3).max(axis=0)
         if (high < -1).any() or (low[::-1] > self.mask.shape).any():

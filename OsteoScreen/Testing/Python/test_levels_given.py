@@ -12,6 +12,7 @@ from OsteoScreenLib.ct import ct_from_array
 from OsteoScreenLib.errors import InputError, OsteoScreenError, UsageError
 from OsteoScreenLib.levels import levels_from_segmentation, parse_level
 from OsteoScreenLib.levels.names import vertebra_named
+from OsteoScreenLib.results import Level
 
 SPACING = 4.0
 STACK = ("S1", "L5", "L4", "L3", "L2", "L1", "T12", "T11")
@@ -62,7 +63,7 @@ MIDDLE = {"L1": 4 + 45 + 3, "L2": 4 + 36 + 3}
 def test_millimetres_and_indices_are_understood(ct):
     assert parse_level("-812.5", ct, "L1").slice_index == 47
     level = parse_level(" #12 ", ct, "L2")
-    assert (level.name, level.slice_index, level.z_mm, level.set_by, level.confirmed) == ("L2", 12, -952.0, "user", True)
+    assert level == Level("L2", -952.0, 12, "user", True)
     assert parse_level("−952", ct, "L1").slice_index == 12
 
 

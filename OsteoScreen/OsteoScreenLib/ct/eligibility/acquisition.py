@@ -70,7 +70,9 @@ def sex(scan: Scan) -> Verdict:
             f"The sex given ({scan.sex}) is not the header's ({header}); make sure it is this patient.", scan.sex
         )
     said = scan.sex or header
-    return passed(f"Sex: {said}.", said) if said else warned("The patient's sex is not known; no measure depends on it.")
+    if said:
+        return passed(f"Sex: {said}.", said)
+    return warned("The patient's sex is not known; no measure depends on it.")
 
 
 @scan_check("kvp")

@@ -55,9 +55,9 @@ def find_aorta(
     best: tuple[float, int, int, float] | None = None
     for radius in _RADII_MM:
         score = np.where(inside, _score(patch, body, radius), -np.inf)
-        row, column = np.unravel_index(int(score.argmax()), score.shape)
+        row, column = (int(index) for index in np.unravel_index(int(score.argmax()), score.shape))
         if np.isfinite(score[row, column]) and (best is None or score[row, column] > best[0]):
-            best = (float(score[row, column]), int(row), int(column), radius)
+            best = (float(score[row, column]), row, column, radius)
     if best is None:
         return None
     _, row, column, radius = best

@@ -201,7 +201,7 @@ def _field(hu: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
     corners = [hu[0, 0], hu[0, -1], hu[-1, 0], hu[-1, -1]]
     if max(corners) > -1023.5 or rows != columns:
         return np.ones(hu.shape, dtype=bool)
-    y, x = np.indices(hu.shape, sparse=True)
+    y, x = np.ogrid[:rows, :columns]
     return np.hypot(y - (rows - 1) / 2, x - (columns - 1) / 2) <= rows / 2 - 0.5
 
 
