@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from OsteoScreenLib.ct import Acquisition, ct_from_array
 from OsteoScreenLib.ct.eligibility import acquisition_checks, is_refused, pair_checks, slice_checks
@@ -258,3 +259,19 @@ def test_one_level_alone_has_nothing_to_agree_with():
 def test_no_name_stands_for_two_checks():
     names = [*SCAN_CHECKS, *SLICE_CHECKS, *PAIR_CHECKS]
     assert len(names) == len(set(names))
+
+
+@pytest.mark.parametrize(
+    ("walled_degrees", "source", "expected"),
+    [(360, "model", "pass"), (150, "model", "warn"), (60, "model", "refuse"), (0, "user", "warn")],
+)
+def test_a_disc_has_no_wall_of_cortex(walled_degrees, source, expected):
+    hu, mask = outlined()
+    rows, columns = np.nonzero(mask)
+    row, column = rows.mean(), columns.mean()
+    y, x = np.mgrid[: hu.shape[0], : hu.shape[1]]
+    angle = np.degrees(np.arctan2(y - row, x - column)) % 360
+    near = ndimage.binary_dilation(mask, iterations=2) & ~mask
+    hu = np.where(ndimage.binary_dilation(mask, iterations=8) & ~mask, np.float32(90), hu)
+    hu = np.where(near & (angle < walled_degrees), np.float32(500), hu).astype(np.float32)
+    assert judged("cortex", hu, mask, roi(mask_source=source)) == expected

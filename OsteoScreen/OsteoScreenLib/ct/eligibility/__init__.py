@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ...results import Check, Level, RoiMeasures
-from . import acquisition, level_pair, outlined_slice  # noqa: F401 (importing them registers their checks)
+from . import acquisition, cortex, level_pair, outlined_slice  # noqa: F401 (importing them registers their checks)
 from .registry import PAIR_CHECKS, SCAN_CHECKS, SLICE_CHECKS, LevelPair, OutlinedSlice, Scan, named
 
 if TYPE_CHECKING:
