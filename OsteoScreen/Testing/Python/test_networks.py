@@ -4,10 +4,18 @@ from __future__ import annotations
 
 import pytest
 import torch
-from OsteoScreenLib.errors import BundleError
-from OsteoScreenLib.networks import ARCHITECTURES, ResNet101, StudyClassifier, StudySegmentationNetwork, UNet, build_network
-from OsteoScreenLib.networks.fusion import fuse_batch_norm
 from torch import nn
+
+from OsteoScreenLib.errors import BundleError
+from OsteoScreenLib.networks import (
+    ARCHITECTURES,
+    ResNet101,
+    StudyClassifier,
+    StudySegmentationNetwork,
+    UNet,
+    build_network,
+)
+from OsteoScreenLib.networks.fusion import fuse_batch_norm
 
 SMALL = {
     "study_segmentation": {"base_width": 4},
