@@ -1,4 +1,4 @@
-"""Which reconstruction kernels are soft: what the makers' names of them mean."""
+"""What the makers' names of reconstruction kernels mean for HU: soft, medium, lung, bone, or edge-enhancing."""
 
 from __future__ import annotations
 
@@ -6,41 +6,65 @@ import re
 from typing import Literal
 
 KernelKind = Literal["soft", "sharp", "unknown"]
+KernelClass = Literal["soft", "medium", "lung", "bone", "edge", "unknown"]
 
-# Names as they stand in Convolution Kernel (0018,1210). GE: words; Siemens: a letter or two, then a sharpness whose
-# tens digit is 5 or more for lung and bone (B31f, Br40d, I26f against B70f, Bl57d, Hr60); Canon (Toshiba): FC numbers,
-# below 20 for the body's soft tissue, 30-39 bone, 50-59 lung, 80-89 high resolution; Philips: letters.
-# Source: the makers' DICOM conformance statements and the kernels seen in public TCIA collections.
-_SOFT_WORDS = {"SOFT", "STANDARD", "STND", "STD", "CHST", "SMOOTH", "BODY", "A", "B", "AA", "AB", "UA", "XCA", "XRES"}
-_SHARP_WORDS = {
-    "LUNG",
-    "BONE",
-    "BONEPLUS",
-    "EDGE",
-    "ULTRA",
-    "SHARP",
-    "HD",
-    "DETAIL",
-    "E",
-    "D",
-    "L",
-    "C",
-    "YC",
-    "YD",
-    "YE",
-}
-_SIEMENS = re.compile(r"^(?:[BDHIJKQSTU][A-Z]{0,2})(\d{2})[A-Z]?\d?$")
-_CANON = re.compile(r"^FC(\d{1,2})")
+# Siemens: letter(s), then the sharpness (operating manual of the SOMATOM Sensation: B10-B41 for body tissue, B50-B80
+# for sharper tasks, S80/S90 special; from 2012 on Br40, Bl57, Hr60 with the same scale, l for lung).
+_SIEMENS = re.compile(r"^(?P<family>[BHIJKQSTUD])(?P<kind>[A-Z]{0,2})(?P<sharpness>\d{2})[A-Z]?\d?$")
+_SIEMENS_SOFT, _SIEMENS_MEDIUM, _SIEMENS_EDGE = 45, 55, 80
+# Canon (Toshiba): FC01-FC19 body, FC20-FC29 and FC40-FC49 and FC60-FC69 brain, FC30-FC39 bone, FC50-FC59 lung,
+# FC70 and above high resolution. Recalled from the maker's tables, to be read as such.
+_CANON = re.compile(r"^F[CL](\d{2})")
+# GE and Philips name kernels by words and letters. Recalled from the makers' tables, to be read as such.
+_WORDS: dict[str, KernelClass] = {
+    "SOFT": "soft", "STANDARD": "soft", "STND": "soft", "STD": "soft", "SMOOTH": "soft", "BODY": "soft",
+    "CHEST": "soft", "CHST": "soft", "A": "soft", "B": "soft", "SA": "soft", "SB": "soft", "UA": "soft", "UB": "soft",
+    "IMR1": "soft", "ROUTINE": "soft", "XCA": "soft", "XCB": "soft", "CA": "soft", "CB": "soft", "IPAB": "soft",
+    "DETAIL": "medium", "C": "medium", "CC": "medium", "EB": "medium", "EC": "medium", "SHARP": "medium",
+    "LUNG": "lung", "L": "lung", "YB": "lung", "YL": "lung",
+    "BONE": "bone", "D": "bone", "YA": "bone", "YC": "bone", "YD": "bone", "YE": "bone", "E": "bone",
+    "BONEPLUS": "edge", "EDGE": "edge", "ULTRA": "edge",
+}  # fmt: skip
 
 
-def kernel_kind(kernel: str | None) -> KernelKind:
-    """Whether a kernel's name says soft tissue or sharp (lung, bone); "unknown" where it says neither."""
-    words = re.split(r"[\s/\\,;_-]+", (kernel or "").strip().upper())
+def kernel_class(kernel: str | None, manufacturer: str | None = None) -> KernelClass:
+    """What a Convolution Kernel (0018,1210) is, by its name; "unknown" where the name says nothing sure.
+
+    ``manufacturer`` decides nothing where the name is clear; single letters are read as Philips writes them unless
+    another maker is named.
+    """
+    words = [word for word in re.split(r"[^A-Z0-9]+", (kernel or "").upper()) if word]
     for word in words:
         if siemens := _SIEMENS.match(word):
-            return "soft" if int(siemens[1]) < 50 else "sharp"
+            return _siemens(siemens)
         if canon := _CANON.match(word):
-            return "soft" if int(canon[1]) < 20 or 40 <= int(canon[1]) < 50 else "sharp"
-    if any(word in _SHARP_WORDS or word.startswith(("LUNG", "BONE", "EDGE")) for word in words):
-        return "sharp"
-    return "soft" if any(word in _SOFT_WORDS for word in words) else "unknown"
+            return _canon(int(canon[1]))
+    another = bool(manufacturer) and "PHILIPS" not in str(manufacturer).upper()
+    kinds = [_WORDS[word] for word in words if word in _WORDS and not (another and len(word) == 1)]
+    order: tuple[KernelClass, ...] = ("edge", "bone", "lung", "medium", "soft")
+    return next((kind for kind in order if kind in kinds), "unknown")
+
+
+def kernel_kind(kernel: str | None, manufacturer: str | None = None) -> KernelKind:
+    """Whether a kernel is the body's soft one, sharper than that, or not known; see :func:`kernel_class`."""
+    kind = kernel_class(kernel, manufacturer)
+    if kind in ("soft", "unknown"):
+        return "soft" if kind == "soft" else "unknown"
+    return "sharp"
+
+
+def _siemens(match: re.Match[str]) -> KernelClass:
+    sharpness = int(match["sharpness"])
+    if match["kind"].startswith("L"):
+        return "lung"
+    if sharpness <= _SIEMENS_SOFT:
+        return "soft"
+    if sharpness < _SIEMENS_MEDIUM:
+        return "medium"
+    return "bone" if sharpness < _SIEMENS_EDGE else "edge"
+
+
+def _canon(number: int) -> KernelClass:
+    tens = number // 10
+    table: dict[int, KernelClass] = {0: "soft", 1: "soft", 2: "soft", 3: "bone", 4: "soft", 5: "lung", 6: "soft"}
+    return table.get(tens, "edge")

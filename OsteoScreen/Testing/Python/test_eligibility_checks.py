@@ -10,8 +10,8 @@ from scipy import ndimage
 
 from OsteoScreenLib.ct import Acquisition, ct_from_array
 from OsteoScreenLib.ct.eligibility import acquisition_checks, is_refused, pair_checks, slice_checks
-from OsteoScreenLib.ct.eligibility.kernels import kernel_class
 from OsteoScreenLib.ct.eligibility.registry import PAIR_CHECKS, SCAN_CHECKS, SLICE_CHECKS
+from OsteoScreenLib.ct.kernels import kernel_class
 from OsteoScreenLib.results import Check, Level, RoiMeasures
 
 GOOD = Acquisition(

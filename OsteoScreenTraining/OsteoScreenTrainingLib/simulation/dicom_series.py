@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
+from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian
 
 from OsteoScreenLib.errors import OsteoScreenError, UsageError
 from OsteoScreenLib.progress import Progress, silent
@@ -222,7 +222,8 @@ def _add_pixel_format(dataset: Dataset, shape: tuple[int, ...]) -> None:
 
 def _add_slice(dataset: Dataset, index: int, hu: np.ndarray, geometry: _Geometry, uid: _Uids) -> None:
     position = geometry.position(index)
-    dataset.SOPInstanceUID = uid(f"slice {index}")
+    sop_instance_uid = UID(uid(f"slice {index}"))
+    dataset.SOPInstanceUID = sop_instance_uid
     dataset.InstanceNumber = index + 1
     dataset.ImagePositionPatient = _decimal(position)
     dataset.SliceLocation = _decimal([position[2]])[0]
@@ -231,7 +232,7 @@ def _add_slice(dataset: Dataset, index: int, hu: np.ndarray, geometry: _Geometry
     dataset["PixelData"].VR = "OW"
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID = CTImageStorage
-    meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
+    meta.MediaStorageSOPInstanceUID = sop_instance_uid
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
     meta.ImplementationClassUID = IMPLEMENTATION_UID
     meta.ImplementationVersionName = "OSTEOSCREEN_SIM"

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from .kernels import kernel_class
+from ..kernels import kernel_class
 from .registry import Scan, Verdict, passed, refused, scan_check, warned
 
 _ADULT_YEARS = 18
