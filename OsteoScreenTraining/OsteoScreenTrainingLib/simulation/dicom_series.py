@@ -25,7 +25,7 @@ MANUFACTURER = "OsteoScreen simulation"
 #: What 12 stored bits hold with an intercept of -1024: the range of most scanners. HU beyond it saturate, as there.
 HU_RANGE = (-1024, 3071)
 
-IMPLEMENTATION_UID = "2.25.210187452983746120983475612098347561209"
+IMPLEMENTATION_UID = UID("2.25.210187452983746120983475612098347561209")
 
 _NAMESPACE = uuid.UUID("6f1c3a52-6d0f-5b43-9f0b-0b6d6f737465")
 

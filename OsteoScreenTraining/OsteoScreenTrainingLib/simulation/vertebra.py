@@ -23,6 +23,8 @@ L1_HALF_WIDTH, L1_HALF_DEPTH, L1_HALF_HEIGHT = 19.0, 15.5, 12.3
 READER_MARGIN_MM = 0.25
 #: Size against L1, from the same table.
 LEVEL_SCALE = {"T9": 0.80, "T10": 0.84, "T11": 0.90, "T12": 0.96, "L1": 1.0, "L2": 1.03, "L3": 1.07, "L4": 1.09}
+#: Thoracic bodies are narrower against their depth than lumbar ones.
+THORACIC_WIDTH = 0.93
 
 
 @dataclass
@@ -82,7 +84,7 @@ class Vertebra:
         thoracic = name.startswith("T")
         return cls(
             name=name,
-            half_width=size * L1_HALF_WIDTH * u(0.88, 1.16) * (0.93 if thoracic else 1.0),
+            half_width=size * L1_HALF_WIDTH * u(0.88, 1.16) * (THORACIC_WIDTH if thoracic else 1.0),
             half_depth=size * L1_HALF_DEPTH * u(0.86, 1.18),
             half_height=size * L1_HALF_HEIGHT * u(0.9, 1.12),
             waist=u(0.02, 0.16),

@@ -13,9 +13,13 @@ from .canvas import Grid
 from .painting import Irregularity, cut_plane
 from .scanner import Scanner
 from .trunk import Trunk
+from .vertebra import LEVEL_SCALE, THORACIC_WIDTH
 
 #: How many random fields the soft tissues of a volume fade between, and over which height (mm) each one lasts.
 FIELDS, FIELD_MM = 4, 30.0
+#: From the centre of L1's body to the fascia of the back, mm: half a body, the canal and a spinous process (Panjabi
+#: 1992: 17, 19 and 40).
+SPINE_TO_BACK_MM = 76.0
 
 
 @dataclass(frozen=True)
@@ -94,13 +98,21 @@ def simulate_volume(
 
 
 def _plausible(trunk: Trunk) -> Trunk:
-    """Return ``trunk`` with a body that fits the field of view and without what a first look should not meet."""
+    """Return ``trunk`` with bodies alike, inside the field of view, without what a first look should not meet."""
     trunk = replace(trunk, arms=False, body_distractors=[], neighbours=[])
-    for vertebra in trunk.vertebrae.values():
+    model = trunk.vertebrae["L1"]
+    for name, vertebra in trunk.vertebrae.items():
         vertebra.patches.clear()
         vertebra.osteophytes.clear()
+        thoracic = THORACIC_WIDTH if name.startswith("T") else 1.0
+        vertebra.half_width = model.half_width * LEVEL_SCALE[name] * thoracic
+        vertebra.half_depth = model.half_depth * LEVEL_SCALE[name]
+        vertebra.waist, vertebra.cortex_hu, vertebra.cortex_mm = model.waist, model.cortex_hu, model.cortex_mm
     radii = (min(trunk.wall_radii[0], 170.0), min(trunk.wall_radii[1], 120.0))
-    return replace(trunk, wall_radii=radii, fat_mm=min(trunk.fat_mm, 25.0), wall_power=min(trunk.wall_power, 2.4))
+    fat = min(trunk.fat_mm, 25.0)
+    # The tips of the spinous processes have to stay under the skin.
+    centre = (trunk.wall_centre[0], max(trunk.wall_centre[1], SPINE_TO_BACK_MM + fat - radii[1]))
+    return replace(trunk, wall_radii=radii, wall_centre=centre, fat_mm=fat, wall_power=min(trunk.wall_power, 2.4))
 
 
 def _fade(fields: list[Irregularity], z: float) -> Irregularity:
