@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -266,11 +265,13 @@ def test_a_bundle_goes_through_all_its_actions(capsys, tmp_path, monkeypatch):
 @pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
 def test_ctrl_c_in_the_middle_leaves_nothing_behind(tmp_path):
     script = (
-        "import sys, time; from OsteoScreenLib.cli import application, main\n"
+        "import signal, sys, time; from OsteoScreenLib.cli import application, main\n"
+        # Whoever runs the tests in the background hands down that the signal is ignored.
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "from OsteoScreenLib.cli.output import staged_output\n"
         "def wait(words):\n"
         f"    with staged_output({str(tmp_path / 'out')!r}, ('result.json',)) as folder:\n"
-        "        (folder / 'result.json').write_text('half'); print('ready', flush=True); time.sleep(60)\n"
+        "        (folder / 'result.json').write_text('half'); print('ready', flush=True); time.sleep(900)\n"
         "application._parse = wait; sys.exit(main(['x']))"
     )
     process = subprocess.Popen(
@@ -281,10 +282,8 @@ def test_ctrl_c_in_the_middle_leaves_nothing_behind(tmp_path):
         env={**os.environ, "PYTHONPATH": str(ENGINE)},
     )
     assert process.stdout.readline() == "ready\n"
-    began = time.monotonic()
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
-    assert time.monotonic() - began < 50
+    _, errors = process.communicate(timeout=300)
     assert process.returncode == 130
     assert errors == "osteoscreen: Interrupted; nothing was written.\n"
     assert list(tmp_path.iterdir()) == []
