@@ -287,11 +287,11 @@ def _(sources, folder):
     return measured(folder / "ct.nii", sources)
 
 
-@case("NIfTI without a value in it", REFUSED, "no data|air")
+@case("NRRD without a value in it", REFUSED, "no data|air")
 def _(sources, folder):
     image = sources.phantom.image(np.full(sources.phantom.hu.shape, np.nan, dtype=np.float32))
-    sitk.WriteImage(image, str(folder / "ct.nii.gz"))
-    return measured(folder / "ct.nii.gz", sources, "--force")
+    sitk.WriteImage(image, str(folder / "ct.nrrd"))
+    return measured(folder / "ct.nrrd", sources, "--force")
 
 
 @case("picture in colours", INPUT, "colour|vector")

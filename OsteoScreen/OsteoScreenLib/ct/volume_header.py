@@ -184,7 +184,7 @@ def _check_nifti(path: Path) -> None:
 
 
 def _require_finite_placement(path: Path) -> None:
-    """Refuse NaN here: ITK would print its matrices to the console before it fails."""
+    """Refuse a NaN, which ITK prints to the console before it fails, and a spacing of zero, which it takes as 1 mm."""
     header = _nifti_header(path)
     order = _order(header)
     qform, sform = struct.unpack_from(order + "hh", header, 252)
@@ -193,6 +193,9 @@ def _require_finite_placement(path: Path) -> None:
     numbers += struct.unpack_from(order + "12f", header, 280) if sform > 0 else ()
     if not all(math.isfinite(number) for number in numbers):
         raise InputError(f"The position or spacing in {path.name} is not a number; export it again.")
+    axes = min(3, struct.unpack_from(order + "h", header, 40)[0])
+    if not all(spacing > 0 for spacing in numbers[:axes]):
+        raise InputError(f"The spacing in {path.name} is zero or negative; export it again.")
 
 
 def _nifti_bytes(header: bytes, path: Path) -> int:
