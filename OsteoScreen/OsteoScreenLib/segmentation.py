@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from scipy import ndimage
 from torch import Tensor
+from torch.nn import functional
 
 from .device import choose_device
 from .errors import InputError, SegmentationFailed
@@ -29,6 +30,10 @@ EDGE = 0.5
 SMALLEST_AREA_MM2 = 200.0
 #: The patch is cut again around the outline when its middle lies further than this from the outline's.
 RECENTRE_MM = 5.0
+#: What a disc of this radius cannot reach is cut off the body: pedicles and rib joints open into it without a wall, and
+#: an outline closes them by a chord and rounds its corners. On the nine hand-drawn outlines of one real CT
+#: (shared/data, acrin) 7 mm raised the mean DSC from 0.960 to 0.969; 5 to 9 mm lie within 0.005 of that.
+CORNER_RADIUS_MM = 7.0
 #: How many places the locate pass may propose, how much of the best one's evidence the others need, and the least
 #: probability that counts as evidence at all. The outline pass decides; the locate pass only has to point.
 CANDIDATES, CANDIDATE_SHARE, LEAST_EVIDENCE = 2, 0.25, 0.05
@@ -147,10 +152,10 @@ class Segmenter:
         if shift > RECENTRE_MM:
             centre = middle
             views = self._views(image, spacing, centre)
-        drawn = _Pass(views.mean(0), centre, self.outline_mm)
+        drawn = _Pass(_without_processes(views.mean(0), self.outline_mm), centre, self.outline_mm)
         shape = (int(image.shape[-2]), int(image.shape[-1]))
         probability = _onto_slice(drawn, shape, spacing)
-        mask = _one_body(probability, drawn.centre)
+        mask = _largest_part(probability > EDGE)
         area = float(mask.sum()) * spacing[0] * spacing[1]
         if area < SMALLEST_AREA_MM2:
             raise SegmentationFailed(
@@ -233,19 +238,33 @@ def _middle(
     probability: Tensor, centre: tuple[float, float], spacing_mm: float, spacing: tuple[float, float]
 ) -> tuple[float, float]:
     """Return the centre of the body in a patch on the slice; the patch's own centre where it is empty."""
-    inside = probability.cpu().numpy() > EDGE
+    inside = _largest_part(probability.cpu().numpy() > EDGE)
     if not inside.any():
         return centre
-    labels, _ = ndimage.label(inside)
-    largest = int(np.argmax(np.bincount(labels.ravel())[1:])) + 1
-    return _to_slice(ndimage.center_of_mass(labels == largest), _Pass(probability, centre, spacing_mm), spacing)
+    return _to_slice(ndimage.center_of_mass(inside), _Pass(probability, centre, spacing_mm), spacing)
 
 
-def _one_body(probability: NDArray[np.float32], centre: tuple[float, float]) -> NDArray[np.bool_]:
-    """Return the largest connected part inside the outline, its holes filled; all False where there is none."""
-    labels, count = ndimage.label(probability > EDGE)
+def _without_processes(probability: Tensor, spacing_mm: float) -> Tensor:
+    """Return a patch's coverage (side, side) with its body opened by a disc of :data:`CORNER_RADIUS_MM`.
+
+    The opening is made on a grid twice as fine, of distances, and only ever lowers the coverage.
+    """
+    fine = functional.interpolate(probability[None, None], scale_factor=2, mode="bilinear", align_corners=False)
+    step = spacing_mm / 2
+    inside = _largest_part(fine[0, 0].cpu().numpy() > EDGE)
+    core = _largest_part(ndimage.distance_transform_edt(inside) * step > CORNER_RADIUS_MM)
+    if not core.any():
+        return probability
+    beyond = ndimage.distance_transform_edt(~core) * step - CORNER_RADIUS_MM
+    ceiling = torch.from_numpy(np.clip(0.5 - beyond / spacing_mm, 0, 1).astype(np.float32))
+    return torch.minimum(probability, functional.avg_pool2d(ceiling[None, None], 2)[0, 0].to(probability.device))
+
+
+def _largest_part(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return the largest connected part of ``mask`` with its holes filled; all False where there is none."""
+    labels, count = ndimage.label(mask)
     if not count:
-        return np.zeros(probability.shape, bool)
+        return np.zeros(mask.shape, bool)
     largest = int(np.argmax(np.bincount(labels.ravel())[1:])) + 1
     return np.asarray(ndimage.binary_fill_holes(labels == largest), bool)
 
