@@ -32,6 +32,10 @@ from ..datasets.slices import SliceDataset
 CORTEX_MM = 1.5
 #: The other choices that are scored [mm].
 OTHER_CORTEX_MM = (0.5, 1.0, 2.0, 3.0)
+#: On the first and last slices a body is cut by its curved endplates; there it is not counted as whole.
+_WHOLE = 0.4
+#: Smoothing of a body mask before its inset [pixels]; it moves an edge of radius r by 0.25 / r pixels.
+_SMOOTHING_PIXELS = 0.7
 #: TotalSegmentator's labels of the levels whose middle slices are scored.
 _LEVEL_LABELS = {"L1": 31, "L2": 30, "L3": 29, "L4": 28}
 _BODY = 1
@@ -127,9 +131,9 @@ def outline_cases(folder: Path) -> Iterator[SegmentationCase]:
 def body_mask_cases(folder: Path) -> Iterator[SegmentationCase]:
     """Yield the three middle slices of L1 to L4 with the vertebral body less its cortex.
 
-    The body of a level is the largest connected part of (bodies = 1 and vertebra label = the level's); its middle is
-    half-way between its first and last slice. The trabecular compartment is the part of the body that lies at least
-    :data:`CORTEX_MM` inside the body's outline, measured in the plane.
+    The body of a level is the largest connected part of (bodies = 1 and vertebra label = the level's). Its middle is
+    half-way between the first and the last slice on which it has at least :data:`_WHOLE` of its largest area. The
+    trabecular compartment is what lies at least :data:`CORTEX_MM` inside the body's outline, measured in the plane.
     """
     ct = open_ct(folder / "ct.nii.gz")
     bodies = _labels(folder / "vertebral_bodies.nii.gz", ct.geometry)
@@ -139,7 +143,8 @@ def body_mask_cases(folder: Path) -> Iterator[SegmentationCase]:
         if not count:
             continue
         body = parts == 1 + int(np.argmax(np.bincount(parts.ravel())[1:]))
-        used = np.flatnonzero(body.any(axis=(1, 2)))
+        areas = body.sum(axis=(1, 2))
+        used = np.flatnonzero(areas >= _WHOLE * areas.max())
         middle = (used[0] + used[-1]) // 2
         for k in (middle - 1, middle, middle + 1):
             k = int(k)
@@ -151,10 +156,13 @@ def body_mask_cases(folder: Path) -> Iterator[SegmentationCase]:
 
 
 def inset(mask: np.ndarray, geometry: Geometry, inset_mm: float) -> np.ndarray:
-    """Return the coverage of what lies at least ``inset_mm`` inside the outline of ``mask`` (rows, columns)."""
+    """Return the coverage of what lies at least ``inset_mm`` inside the outline of ``mask`` (rows, columns).
+
+    The mask is smoothed first: the corners of its pixels reach inwards, and would make every inset too deep.
+    """
     column_mm, row_mm, _ = geometry.spacing_mm
     grid = PixelGrid((mask.shape[0], mask.shape[1]), column_mm, row_mm)
-    outlines = outlines_of(mask.astype(float), grid)
+    outlines = outlines_of(ndimage.gaussian_filter(mask.astype(float), _SMOOTHING_PIXELS), grid)
     coverage = np.zeros(mask.shape, np.float32)
     if not outlines:
         return coverage
