@@ -28,9 +28,8 @@ from OsteoScreenLib.screening import ScreeningRequest, screen
 ENGINE = Path(errors.__file__).resolve().parents[1]
 #: Slices of the bodies in totalsegmentator-example, first and last (its README).
 BODIES = {"L4": (57, 65), "L3": (70, 78), "L2": (82, 90), "L1": (93, 101)}
-#: What of the body mask is cortex, in mm: the mask is drawn in 3 mm voxels around the cortex, whose shell takes part
-#: of the outermost one; half a voxel is what such a mask loses when its cortex is taken off.
-CORTEX_MM = 1.5
+#: What of the body mask is cortex, in mm: one voxel of the example, as its README insets it.
+CORTEX_MM = 3.0
 #: Fine grid, in mm, on which outlines are compared.
 FINE_MM = 0.25
 
