@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import errno
+import json
 import os
 import shutil
 import signal
@@ -72,7 +73,8 @@ def test_it_learns_and_exports_what_it_learnt(tiny_config, slice_set, tmp_path, 
     assert float(rows[-1]["val_dsc_outline"]) > 0.7
     bundle = load_bundle(tmp_path / "run" / "bundle", "segmentation")
     assert bundle.preprocessing["outline"]["spacing_mm"] == pytest.approx(0.98, abs=0.01)
-    assert {metric["name"] for metric in bundle.metrics} == {"DSC, mean, outline patches", "DSC, mean, locate patches"}
+    card = json.loads((tmp_path / "run" / "bundle" / "bundle.json").read_text())
+    assert {metric["name"] for metric in card["metrics"]} == {"DSC, mean, outline patches", "DSC, mean, locate patches"}
     exported = bundle.network(torch.device("cpu")).state_dict()
     averaged = load_checkpoint(find_checkpoint(tmp_path / "run"))[0]["average"]
     for name, value in averaged.items():
@@ -271,6 +273,7 @@ def _free_port() -> int:
 def test_two_processes_train_as_one_with_the_same_global_batch(tiny_config, slice_set, tmp_path, repository):
     """On the CPU a process normalises its own share, as a micro-batch does in one process (ghost batches)."""
     values = tiny_config(steps=4, micro_batches=2)
+    values["optimiser"] = {"name": "sgd", "learning_rate": 0.01}  # AdamW would blow up what rounding leaves
     _trainer(values, slice_set, tmp_path / "one").run()
 
     shared = tmp_path / "two.json"
