@@ -105,7 +105,7 @@ class Segmenter:
             SegmentationFailed: no vertebral body was found.
         """
         _check(hu, pixel_spacing_mm)
-        image = torch.from_numpy(np.ascontiguousarray(hu, np.float32))[None, None].to(self.device)
+        image = torch.from_numpy(np.array(hu, np.float32))[None, None].to(self.device)
         located = self._locate(image, pixel_spacing_mm)
         candidates = _candidates(located, pixel_spacing_mm)
         if not candidates:
@@ -154,7 +154,8 @@ class Segmenter:
             views = self._views(image, spacing, centre)
         drawn = _Pass(_without_processes(views.mean(0), self.outline_mm), centre, self.outline_mm)
         shape = (int(image.shape[-2]), int(image.shape[-1]))
-        probability = _onto_slice(drawn, shape, spacing)
+        window = _window(drawn, shape, spacing)
+        probability = _onto_slice(drawn, window, spacing)
         mask = _largest_part(probability > EDGE)
         area = float(mask.sum()) * spacing[0] * spacing[1]
         if area < SMALLEST_AREA_MM2:
@@ -163,10 +164,11 @@ class Segmenter:
                 "nearer to the middle of the vertebra, or give a mask with --masks."
             )
         probability = np.where(ndimage.binary_dilation(mask, iterations=2), probability, np.minimum(probability, 0.49))
-        probability = np.where(mask, np.maximum(probability, 0.5), probability).astype(np.float32)
-        confidence = _confidence(views, probability, mask, _onto_slice(located, shape, spacing))
+        probability = np.where(mask, np.maximum(probability, EDGE), probability).astype(np.float32)
+        confidence = _confidence(views, probability, mask, _onto_slice(located, window, spacing))
         row, column = ndimage.center_of_mass(mask)
-        return SliceSegmentation(mask, probability, confidence, (float(row), float(column)))
+        centre = (window[0].start + float(row), window[1].start + float(column))
+        return SliceSegmentation(_placed(mask, window, shape), _placed(probability, window, shape), confidence, centre)
 
     def _views(self, image: Tensor, spacing: tuple[float, float], centre: tuple[float, float]) -> Tensor:
         """Return the coverage (2, side, side) seen directly and in the mirror, both as they lie on the slice."""
@@ -200,19 +202,33 @@ def _cut(
     return sample(small, positions)
 
 
-def _onto_slice(drawn: _Pass, shape: tuple[int, int], spacing: tuple[float, float]) -> NDArray[np.float32]:
-    """Return a patch's probability on the slice's pixels, (rows, columns); 0 outside the patch."""
+def _window(drawn: _Pass, shape: tuple[int, int], spacing: tuple[float, float]) -> tuple[slice, slice]:
+    """Return the rows and columns of the slice that a patch covers."""
+    half = drawn.probability.shape[-1] / 2 * drawn.spacing_mm
+    rows, columns = (
+        slice(max(int(middle - half / step), 0), min(int(middle + half / step) + 1, count))
+        for count, middle, step in zip(shape, drawn.centre, spacing, strict=True)
+    )
+    return rows, columns
+
+
+def _onto_slice(drawn: _Pass, window: tuple[slice, slice], spacing: tuple[float, float]) -> NDArray[np.float32]:
+    """Return a patch's probability on the slice's pixels inside ``window``; 0 outside the patch."""
     size = drawn.probability.shape[-1]
     places = [
-        (np.arange(count) + 0.5 - middle) * step / drawn.spacing_mm + (size - 1) / 2
-        for count, middle, step in zip(shape, drawn.centre, spacing, strict=True)
+        (np.arange(part.start, part.stop) + 0.5 - middle) * step / drawn.spacing_mm + (size - 1) / 2
+        for part, middle, step in zip(window, drawn.centre, spacing, strict=True)
     ]
-    rows, columns = (np.flatnonzero((p > -1) & (p < size)) for p in places)
-    probability = np.zeros(shape, np.float32)
-    grid = np.meshgrid(places[0][rows], places[1][columns], indexing="ij")
-    patch = drawn.probability.cpu().numpy()
-    probability[np.ix_(rows, columns)] = ndimage.map_coordinates(patch, grid, order=1, mode="constant", cval=0.0)
-    return probability
+    grid = np.meshgrid(*places, indexing="ij")
+    probability = ndimage.map_coordinates(drawn.probability.cpu().numpy(), grid, order=1, mode="constant", cval=0.0)
+    return np.asarray(probability, np.float32)
+
+
+def _placed(part: NDArray, window: tuple[slice, slice], shape: tuple[int, int]) -> NDArray:
+    """Return the whole slice, 0 everywhere but in ``window``."""
+    whole = np.zeros(shape, part.dtype)
+    whole[window] = part
+    return whole
 
 
 def _candidates(located: _Pass, spacing: tuple[float, float]) -> list[tuple[float, float]]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage, signal
+from scipy import fft, ndimage
 
 _STEP_MM = 1.5
 _RADII_MM = (7.0, 8.5, 10.0, 11.5, 13.0, 15.0)
@@ -23,6 +23,10 @@ _HU_RANGE = (-150.0, 450.0)
 _DARKER_HU = 30.0
 #: How even, as the SD inside in HU on the smoothed slice, and how much of the ring, a found vessel has.
 _EVEN_HU, _RING_SHARE = 30.0, 0.40
+_LEVEL_STEP_HU = 25.0
+_LEVELS = np.arange(0.0, _HU_RANGE[1] + 1.0, _LEVEL_STEP_HU)
+#: Half the width of the largest ring, in steps.
+_LARGEST = int(np.ceil((1.1 * _RADII_MM[-1] + 3.0) / _STEP_MM))
 
 
 @dataclass(frozen=True)
@@ -52,9 +56,10 @@ def find_aorta(
     patch = ndimage.map_coordinates(smooth, at, order=1, mode="nearest")
     body = ndimage.map_coordinates(mask.astype(np.float32), at, order=1, mode="constant") > 0.5
     inside = (y[:, None] >= -_FRONT_MM) & (y[:, None] <= _BACK_MM) & (x >= -_RIGHT_MM) & (x <= _LEFT_MM)
+    fields = _Fields(patch, body)
     best: tuple[float, int, int, float] | None = None
     for radius in _RADII_MM:
-        score = np.where(inside, _score(patch, body, radius), -np.inf)
+        score = np.where(inside, _score(fields, radius), -np.inf)
         row, column = (int(index) for index in np.unravel_index(int(score.argmax()), score.shape))
         if np.isfinite(score[row, column]) and (best is None or score[row, column] > best[0]):
             best = (float(score[row, column]), row, column, radius)
@@ -66,18 +71,37 @@ def find_aorta(
     return Aorta(float(at[0][row, column]), float(at[1][row, column]), radius, value)
 
 
-def _score(patch: npt.NDArray, body: npt.NDArray[np.bool_], radius: float) -> npt.NDArray:
+class _Fields:
+    """What is averaged over discs and rings around every pixel, transformed once for all radii.
+
+    The fields are the patch, its square, the body, and where the patch is darker than each of a few grey levels.
+    """
+
+    def __init__(self, patch: npt.NDArray, body: npt.NDArray[np.bool_]) -> None:
+        self.shape = patch.shape
+        darker = [patch < level - _DARKER_HU for level in _LEVELS]
+        stack = np.stack([patch, patch**2, body, *darker]).astype(np.float32)
+        padded = np.pad(stack, [(0, 0), (_LARGEST, _LARGEST), (_LARGEST, _LARGEST)], mode="edge")
+        self._size = tuple(fft.next_fast_len(n + 2 * _LARGEST, real=True) for n in padded.shape[1:])
+        self._transformed = fft.rfft2(padded, self._size)
+
+    def means(self, weights: npt.NDArray, which: slice) -> npt.NDArray:
+        """Return (fields, rows, columns): the mean of the fields ``which`` over ``weights`` around every pixel."""
+        kernel = fft.rfft2(weights.astype(np.float32), self._size)
+        reach = weights.shape[0] // 2 + _LARGEST
+        mean = fft.irfft2(self._transformed[which] * kernel, self._size)
+        return mean[:, reach : reach + self.shape[0], reach : reach + self.shape[1]]
+
+
+def _score(fields: _Fields, radius: float) -> npt.NDArray:
     """How like a vessel the disc around each pixel is; -inf where it is uneven, fatty, or overlaps the body."""
-    disc, ring = _disc(0.0, 0.85 * radius), _disc(1.1 * radius, 1.1 * radius + 3.0)
-    mean = _mean(patch, disc)
-    spread = np.sqrt(np.maximum(_mean(patch**2, disc) - mean**2, 0.0))
+    mean, square = fields.means(_disc(0.0, 0.85 * radius), slice(0, 2))
+    spread = np.sqrt(np.maximum(square - mean**2, 0.0))
+    (overlap,) = fields.means(_disc(0.0, radius + 1.0), slice(2, 3))
     # The share of the ring that is darker than the middle, by thresholds on a few grey levels instead of per pixel.
-    share = np.zeros_like(patch)
-    levels = np.arange(0.0, _HU_RANGE[1] + 1.0, 25.0)
-    shares = np.stack([_mean((patch < level - _DARKER_HU).astype(float), ring) for level in levels])
-    nearest = np.clip(np.round(mean / 25.0).astype(int), 0, len(levels) - 1)
+    shares = fields.means(_disc(1.1 * radius, 1.1 * radius + 3.0), slice(3, None))
+    nearest = np.clip(np.round(mean / _LEVEL_STEP_HU).astype(int), 0, len(_LEVELS) - 1)
     share = np.take_along_axis(shares, nearest[None], axis=0)[0]
-    overlap = _mean(body.astype(float), _disc(0.0, radius + 1.0))
     vessel = (spread <= _EVEN_HU) & (share >= _RING_SHARE) & (mean > 15.0) & (overlap < 0.02)
     return np.where(vessel, share - spread / 60.0 + radius / 40.0, -np.inf)
 
@@ -87,7 +111,3 @@ def _disc(inner_mm: float, outer_mm: float) -> npt.NDArray[np.float64]:
     away = np.hypot(*np.mgrid[-n : n + 1, -n : n + 1]) * _STEP_MM
     weights = ((away >= inner_mm) & (away <= outer_mm)).astype(float)
     return weights / weights.sum()
-
-
-def _mean(image: npt.NDArray, weights: npt.NDArray) -> npt.NDArray:
-    return signal.fftconvolve(np.pad(image, weights.shape[0] // 2, mode="edge"), weights, mode="valid")

@@ -53,16 +53,16 @@ def level_whole(seen: OutlinedSlice) -> Verdict:
 def field_of_view(seen: OutlinedSlice) -> Verdict:
     """Tissue outside the field of view changes HU inside; a cut body cannot be measured."""
     row_mm, column_mm = seen.row_column_mm
-    field = _field(seen.hu)
-    depth = ndimage.distance_transform_edt(np.pad(field, 1), sampling=(row_mm, column_mm))[1:-1, 1:-1]
+    depth = _depth_in_field(seen.hu, row_mm, column_mm)
     if seen.mask.any() and depth[seen.mask].min() < _EDGE_MM:
         return refused(
             f"The vertebra of {seen.level.name} lies at the edge of the field of view; give a reconstruction with a "
             "larger one.",
             round(float(depth[seen.mask].min()), 1),
         )
-    rim = field & (depth <= 1.5 * max(row_mm, column_mm))
-    touching = float((_trunk(seen.hu) & rim).sum() * math.sqrt(row_mm * column_mm))
+    # Every second pixel tells a trunk from a table as well as all of them do.
+    rim = (depth[::2, ::2] > 0) & (depth[::2, ::2] <= 3 * max(row_mm, column_mm))
+    touching = float((_trunk(seen.hu[::2, ::2]) & rim).sum() * 2 * math.sqrt(row_mm * column_mm))
     if touching <= _TOUCHING_MM:
         return passed("The field of view holds the whole trunk.", round(touching, 1))
     return warned(
@@ -93,11 +93,11 @@ def aorta(seen: OutlinedSlice) -> Verdict:
 @slice_check("metal_or_cement")
 def metal_or_cement(seen: OutlinedSlice) -> Verdict:
     """Metal, cement and the streaks they throw make HU meaningless."""
-    near = _grown(seen.mask, _NEAR_MM, seen.row_column_mm)
-    inner = _inset(seen.mask, seen.roi.inset_mm, seen.row_column_mm)
-    metal, cement = _area(seen, near & (seen.hu > _METAL_HU)), _area(seen, inner & (seen.hu > _CEMENT_HU))
-    dense, dark = _area(seen, inner & (seen.hu > _DENSE_HU)), _area(seen, seen.mask & (seen.hu < _DARK_STREAK_HU))
-    highest = float(seen.hu[seen.mask].max(initial=-1024.0)) if seen.mask.any() else None
+    hu, mask = _near(seen)
+    near, inner = _grown(mask, _NEAR_MM, seen.row_column_mm), _inset(mask, seen.roi.inset_mm, seen.row_column_mm)
+    metal, cement = _area(seen, near & (hu > _METAL_HU)), _area(seen, inner & (hu > _CEMENT_HU))
+    dense, dark = _area(seen, inner & (hu > _DENSE_HU)), _area(seen, mask & (hu < _DARK_STREAK_HU))
+    highest = float(hu[mask].max(initial=-1024.0)) if mask.any() else None
     name = seen.level.name
     if metal >= _SPECK_MM2:
         return refused(
@@ -117,7 +117,7 @@ def metal_or_cement(seen: OutlinedSlice) -> Verdict:
 @slice_check("noise")
 def noise(seen: OutlinedSlice) -> Verdict:
     """Noise blurs the outline and the mean."""
-    level = _noise_hu(seen.hu, seen.mask, seen.row_column_mm)
+    level = _noise_hu(*_near(seen), seen.row_column_mm)
     if level is None:
         return warned("There is no even tissue near the vertebra to judge the noise by; look at the picture.")
     value = round(level, 1)
@@ -195,26 +195,43 @@ def _grown(mask: npt.NDArray[np.bool_], by_mm: float, row_column_mm: tuple[float
     return ndimage.distance_transform_edt(~mask, sampling=row_column_mm) <= by_mm if mask.any() else mask
 
 
-def _field(hu: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
-    """The reconstructed part of the slice: the inscribed circle where all corners are padding, else everything."""
+def _depth_in_field(hu: npt.NDArray[np.float32], row_mm: float, column_mm: float) -> npt.NDArray[np.float64]:
+    """How deep each pixel lies in the reconstructed part of the slice, mm; 0 and less outside of it.
+
+    That part is the inscribed circle where all corners are padding, else the whole slice.
+    """
     rows, columns = hu.shape
+    y, x = np.ogrid[:rows, :columns]
     corners = [hu[0, 0], hu[0, -1], hu[-1, 0], hu[-1, -1]]
     if max(corners) > -1023.5 or rows != columns:
-        return np.ones(hu.shape, dtype=bool)
-    y, x = np.ogrid[:rows, :columns]
-    return np.hypot(y - (rows - 1) / 2, x - (columns - 1) / 2) <= rows / 2 - 0.5
+        high = np.minimum(y + 1, rows - y) * row_mm
+        return np.minimum(high, np.minimum(x + 1, columns - x) * column_mm)
+    middle = (rows - 1) / 2
+    away = np.hypot((y - middle) * row_mm, (x - middle) * column_mm)
+    return rows / 2 * min(row_mm, column_mm) - away
+
+
+def _near(seen: OutlinedSlice) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
+    """The slice and its outline cut to what lies near the outline, so that judging it costs less."""
+    if not seen.mask.any():
+        return seen.hu, seen.mask
+    box = tuple(
+        slice(max(int(where.min() - _NEAR_MM / step) - 1, 0), int(where.max() + _NEAR_MM / step) + 2)
+        for where, step in zip(np.nonzero(seen.mask), seen.row_column_mm, strict=True)
+    )
+    return seen.hu[box], seen.mask[box]
 
 
 def _trunk(hu: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
     """The largest piece of tissue, without the table."""
-    tissue = ndimage.binary_opening(hu > -300.0, iterations=2)
+    tissue = ndimage.binary_opening(hu > -300.0)
     labels, count = ndimage.label(tissue)
     if count == 0:
         return tissue
     sizes = np.bincount(labels.ravel())
     sizes[0] = 0
     # The opening shrinks nothing but thin parts; the border pixels that it took are needed here.
-    return ndimage.binary_dilation(labels == sizes.argmax(), iterations=2) & (hu > -300.0)
+    return ndimage.binary_dilation(labels == sizes.argmax()) & (hu > -300.0)
 
 
 def _noise_hu(
@@ -228,7 +245,8 @@ def _noise_hu(
     tissue = np.clip(hu, -200.0, 400.0).astype(np.float64)
     mean = ndimage.uniform_filter(tissue, size)
     variance = np.maximum(ndimage.uniform_filter(tissue**2, size) - mean**2, 0.0)
-    even = _grown(mask, _NEAR_MM, row_column_mm) & ~_grown(mask, 5.0, row_column_mm) & (mean > 0.0) & (mean < 90.0)
+    away = ndimage.distance_transform_edt(~mask, sampling=row_column_mm)
+    even = (away <= _NEAR_MM) & (away > 5.0) & (mean > 0.0) & (mean < 90.0)
     values = np.sqrt(variance[even])
     # A window of n pixels has n - 1 degrees of freedom.
     unbiased = math.sqrt(size[0] * size[1] / (size[0] * size[1] - 1))
