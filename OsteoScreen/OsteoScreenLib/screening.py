@@ -6,6 +6,7 @@ import math
 import os
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from importlib import metadata
@@ -220,19 +221,38 @@ class _Run:
 
         if bundle is None:
             self._read_user_masks()
-        for number, level in enumerate(self.levels.values()):
-            self.progress("Outlining and measuring", number, len(self.levels))
-            with self._timed("read"):
-                hu = self.ct.slice(level.slice_index)
-            self.pictures[level.name] = self._picture(level, hu)
+        measured: list[tuple[Level, Future[tuple[RoiMeasures, list[Check]]]]] = []
+        # While one level is measured and judged on one core, the network outlines the next on the others.
+        with ThreadPoolExecutor(1) as beside:
+            for number, level in enumerate(self.levels.values()):
+                self.progress("Outlining and measuring", number, len(self.levels))
+                with self._timed("read"):
+                    hu = self.ct.slice(level.slice_index)
+                self.pictures[level.name] = self._picture(level, hu)
+                measured.append((level, self._outlined_and_submitted(bundle, level, hu, beside)))
+        for level, future in measured:
             try:
-                with self._timed("segment"):
-                    outlined = self._outline(bundle, level, hu)
-                self._measure(level, hu, outlined)
+                self.roi[level.name], checks = future.result()
+                self.checks += checks
             except SegmentationFailed as error:
                 self.checks.append(Check("segmentation", "refuse", f"{level.name}: {error}", level.name))
         self.checks += pair_checks(self.roi)
         self.progress("Outlining and measuring", len(self.levels), len(self.levels))
+
+    def _outlined_and_submitted(
+        self, bundle: Bundle | None, level: Level, hu: np.ndarray, beside: ThreadPoolExecutor
+    ) -> Future[tuple[RoiMeasures, list[Check]]]:
+        """Outline a level and have it measured beside; a level without an outline fails when it is asked for."""
+        try:
+            with self._timed("segment"):
+                outlined = self._outline(bundle, level, hu)
+        except SegmentationFailed as error:
+            failed: Future[tuple[RoiMeasures, list[Check]]] = Future()
+            failed.set_exception(error)
+            return failed
+        shown = self.pictures[level.name]
+        self.pictures[level.name] = replace(shown, mask=outlined.mask, probability=outlined.probability)
+        return beside.submit(self._measure, level, hu, outlined)
 
     def _outline(self, bundle: Bundle | None, level: Level, hu: np.ndarray) -> _Outlined:
         """The outline of one level: the network's, or the user's where there is no bundle."""
@@ -254,12 +274,10 @@ class _Run:
         with self._timed("read"):
             self._user_masks = read_vertebrae(self.request.masks, list(self.levels))
 
-    def _measure(self, level: Level, hu: np.ndarray, outlined: _Outlined) -> None:
+    def _measure(self, level: Level, hu: np.ndarray, outlined: _Outlined) -> tuple[RoiMeasures, list[Check]]:
         from .ct.eligibility import slice_checks
         from .densitometry import measure_roi
 
-        shown = self.pictures[level.name]
-        self.pictures[level.name] = replace(shown, mask=outlined.mask, probability=outlined.probability)
         roi = measure_roi(
             hu,
             outlined.coverage,
@@ -268,8 +286,7 @@ class _Run:
             confidence=outlined.confidence,
             mask_source="user" if self.request.masks is not None else "model",
         )
-        self.roi[level.name] = roi
-        self.checks += slice_checks(self.ct, level, hu, outlined.mask, roi)
+        return roi, slice_checks(self.ct, level, hu, outlined.mask, roi)
 
     def _picture(self, level: Level, hu: np.ndarray) -> LevelPicture:
         k = level.slice_index

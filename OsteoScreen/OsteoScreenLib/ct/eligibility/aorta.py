@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import fft, ndimage
 
-_STEP_MM = 1.5
+_STEP_MM = 2.0
 _RADII_MM = (7.0, 8.5, 10.0, 11.5, 13.0, 15.0)
 #: Where its middle may lie from the body's middle, in mm: to the right, to the left, backwards, and forwards.
 _RIGHT_MM, _LEFT_MM, _BACK_MM, _FRONT_MM = 14.0, 38.0, 8.0, 48.0
