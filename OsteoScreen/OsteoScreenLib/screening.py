@@ -204,6 +204,10 @@ class _Run:
         source = request.levels_from or (None if levels else request.masks)
         if source is not None:
             levels = {**levels_from_segmentation(source, self.ct, LEVEL_NAMES), **levels}
+            if "L2" not in levels:
+                self.checks.append(
+                    Check("levels", "warn", "The segmentation holds no whole L2: L1 alone is measured (Model 2).", "L1")
+                )
         if request.snap:
             levels = {name: snap_to_centre(self.ct, level) for name, level in levels.items()}
         _check_levels(levels)

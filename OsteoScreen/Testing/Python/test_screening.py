@@ -115,8 +115,9 @@ def test_l1_alone_is_enough(files):
     result = screen(ScreeningRequest(files / "dicom", l1="#18", masks=files / "outlines.seg.nrrd")).result
     assert list(result.levels) == list(result.roi) == ["L1"]
     assert result.densitometry.bmd_mg_cm3["individual"] == result.densitometry.bmd_mg_cm3["L1"]
-    both = screen(ScreeningRequest(files / "dicom", masks=files / "l1.seg.nrrd")).result
-    assert list(both.levels) == ["L1"]
+    drawn = screen(ScreeningRequest(files / "dicom", masks=files / "l1.seg.nrrd"))
+    assert list(drawn.result.levels) == ["L1"]
+    assert check_of(drawn, "levels").outcome == "warn"
 
 
 def test_given_levels_go_before_those_of_a_segmentation(files):
