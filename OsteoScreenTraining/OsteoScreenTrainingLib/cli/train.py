@@ -38,8 +38,6 @@ def run(arguments: argparse.Namespace) -> int:
     """Train, or only export; return the exit code."""
     import contextlib
 
-    from OsteoScreenLib.errors import UsageError
-
     from ..training import config as configuration
     from ..training import export
 
@@ -49,10 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
 
         print(json.dumps(configuration.to_dict(config), indent=2))
         return 0
-    if not arguments.data:
-        raise UsageError("Say what to train on with --data DATASET.")
-    if arguments.resume and arguments.init:
-        raise UsageError("--resume goes on with a run and --init starts one; use one of them.")
+    _check_arguments(arguments)
     import torch
 
     from ..training.processes import join_processes
@@ -62,7 +57,8 @@ def run(arguments: argparse.Namespace) -> int:
     if not arguments.export:
         processes = join_processes(config.device)
         try:
-            _prepare_folder(arguments, config, processes.first)
+            if processes.first:
+                _save_config(arguments.output, config)
             initial = export.initial_weights(arguments.init) if arguments.init else None
             reason = Trainer(config, task, arguments.output, processes, initial).run(arguments.resume)
         finally:
@@ -96,17 +92,26 @@ def _configuration(arguments: argparse.Namespace) -> TrainingConfig:
     return configuration.replace(config, **{name: value for name, value in given.items() if value is not None})
 
 
-def _prepare_folder(arguments: argparse.Namespace, config: TrainingConfig, first: bool) -> None:
+def _check_arguments(arguments: argparse.Namespace) -> None:
+    """Refuse what makes no sense before any data is opened."""
     from OsteoScreenLib.errors import UsageError
 
     from ..training.checkpoints import find_checkpoint
+
+    if not arguments.data:
+        raise UsageError("Say what to train on with --data DATASET.")
+    if arguments.resume and arguments.init:
+        raise UsageError("--resume goes on with a run and --init starts one; use one of them.")
+    goes_on = arguments.resume or arguments.export
+    if not goes_on and find_checkpoint(arguments.output) is not None:
+        raise UsageError(f"{arguments.output} already holds a run; use --resume or another folder.")
+
+
+def _save_config(folder: Path, config: TrainingConfig) -> None:
     from ..training.config import save_config
 
-    if not arguments.resume and find_checkpoint(arguments.output) is not None:
-        raise UsageError(f"{arguments.output} already holds a run; use --resume or another folder.")
-    if first:
-        arguments.output.mkdir(parents=True, exist_ok=True)
-        save_config(config, arguments.output / "config.json")
+    folder.mkdir(parents=True, exist_ok=True)
+    save_config(config, folder / "config.json")
 
 
 def main() -> int:
