@@ -27,8 +27,8 @@ from OsteoScreenLib.errors import InputError
 from ..datasets.slices import SliceDataset
 
 #: How much of the edge of a body mask is taken for cortex [mm]: one voxel of the example, as its README insets it
-#: (shared/data/README.md, "Body mask inset by one pixel (3 mm)"). The score depends on this choice by about 0.02 DSC per
-#: mm, so that others are scored beside it.
+#: (shared/data/README.md, "Body mask inset by one pixel (3 mm)"). The score depends on this choice, so that others are
+#: scored beside it.
 CORTEX_MM = 3.0
 #: The other choices that are scored [mm].
 OTHER_CORTEX_MM = (1.0, 1.5, 2.0)
