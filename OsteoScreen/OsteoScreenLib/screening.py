@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import os
+import sys
 import time
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from importlib import metadata
@@ -225,49 +226,47 @@ class _Run:
 
         if bundle is None:
             self._read_user_masks()
-        measured: list[tuple[Level, Future[tuple[RoiMeasures, list[Check]]]]] = []
-        # While one level is measured and judged on one core, the network outlines the next on the others.
-        with ThreadPoolExecutor(1) as beside:
-            for number, level in enumerate(self.levels.values()):
-                self.progress("Outlining and measuring", number, len(self.levels))
-                with self._timed("read"):
-                    hu = self.ct.slice(level.slice_index)
-                self.pictures[level.name] = self._picture(level, hu)
-                measured.append((level, self._outlined_and_submitted(bundle, level, hu, beside)))
-        for level, future in measured:
+        elif self._segmenter is None:
+            with self._timed("segment"):
+                self._segmenter = _segmenter(bundle, self.request.device)
+        slices = {level.name: self._read_slice(level) for level in self.levels.values()}
+        self.progress("Outlining and measuring", 0, len(self.levels))
+        began, outlined_at = time.perf_counter(), time.perf_counter()
+        # The levels go side by side, each on its share of the cores: a small network gains little from a second core.
+        with ThreadPoolExecutor(len(slices), initializer=_share_cores, initargs=(len(slices),)) as levels:
+            futures = [levels.submit(self._measure, level, slices[level.name]) for level in self.levels.values()]
+        for level, future in zip(self.levels.values(), futures, strict=True):
             try:
-                self.roi[level.name], checks = future.result()
-                self.checks += checks
+                measured = future.result()
             except SegmentationFailed as error:
                 self.checks.append(Check("segmentation", "refuse", f"{level.name}: {error}", level.name))
+                continue
+            outlined_at = max(outlined_at, measured.outlined_at)
+            self._keep(level, measured)
+        self.timing["segment"] += outlined_at - began
         self.checks += pair_checks(self.roi)
         self.progress("Outlining and measuring", len(self.levels), len(self.levels))
 
-    def _outlined_and_submitted(
-        self, bundle: Bundle | None, level: Level, hu: np.ndarray, beside: ThreadPoolExecutor
-    ) -> Future[tuple[RoiMeasures, list[Check]]]:
-        """Outline a level and have it measured beside; a level without an outline fails when it is asked for."""
-        try:
-            with self._timed("segment"):
-                outlined = self._outline(bundle, level, hu)
-        except SegmentationFailed as error:
-            failed: Future[tuple[RoiMeasures, list[Check]]] = Future()
-            failed.set_exception(error)
-            return failed
-        shown = self.pictures[level.name]
-        self.pictures[level.name] = replace(shown, mask=outlined.mask, probability=outlined.probability)
-        return beside.submit(self._measure, level, hu, outlined)
+    def _read_slice(self, level: Level) -> np.ndarray:
+        with self._timed("read"):
+            hu = self.ct.slice(level.slice_index)
+        self.pictures[level.name] = self._picture(level, hu)
+        return hu
 
-    def _outline(self, bundle: Bundle | None, level: Level, hu: np.ndarray) -> _Outlined:
-        """The outline of one level: the network's, or the user's where there is no bundle."""
-        if bundle is None:
+    def _keep(self, level: Level, measured: _Measured) -> None:
+        shown, outlined = self.pictures[level.name], measured.outlined
+        self.pictures[level.name] = replace(shown, mask=outlined.mask, probability=outlined.probability)
+        self.roi[level.name] = measured.roi
+        self.checks += measured.checks
+
+    def _outline(self, level: Level, hu: np.ndarray) -> _Outlined:
+        """The outline of one level: the network's, or the user's where there is none."""
+        if self._segmenter is None:
             mask = self._user_masks.get(level.name)
             if mask is None:
                 raise SegmentationFailed(f"The outlines hold no {level.name}; draw it, or leave --masks out.")
             coverage = mask.coverage_on(self.ct.geometry, level.slice_index)
             return _Outlined(coverage > 0.5, coverage, None, 1.0)
-        if self._segmenter is None:
-            self._segmenter = _segmenter(bundle, self.request.device)
         found = self._segmenter.segment(hu, self.ct.geometry.pixel_spacing_mm)
         return _Outlined(found.mask, found.probability, found.probability, found.confidence)
 
@@ -278,10 +277,13 @@ class _Run:
         with self._timed("read"):
             self._user_masks = read_vertebrae(self.request.masks, list(self.levels))
 
-    def _measure(self, level: Level, hu: np.ndarray, outlined: _Outlined) -> tuple[RoiMeasures, list[Check]]:
+    def _measure(self, level: Level, hu: np.ndarray) -> _Measured:
+        """Outline, measure and judge one level; it changes nothing here, so that levels can go side by side."""
         from .ct.eligibility import slice_checks
         from .densitometry import measure_roi
 
+        outlined = self._outline(level, hu)
+        outlined_at = time.perf_counter()
         roi = measure_roi(
             hu,
             outlined.coverage,
@@ -290,7 +292,7 @@ class _Run:
             confidence=outlined.confidence,
             mask_source="user" if self.request.masks is not None else "model",
         )
-        return roi, slice_checks(self.ct, level, hu, outlined.mask, roi)
+        return _Measured(outlined, roi, slice_checks(self.ct, level, hu, outlined.mask, roi), outlined_at)
 
     def _picture(self, level: Level, hu: np.ndarray) -> LevelPicture:
         k = level.slice_index
@@ -360,6 +362,22 @@ class _Outlined:
     coverage: np.ndarray
     probability: np.ndarray | None
     confidence: float
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """One level, outlined, measured and judged; ``outlined_at`` is when its outline stood, on the performance clock."""
+
+    outlined: _Outlined
+    roi: RoiMeasures
+    checks: list[Check]
+    outlined_at: float
+
+
+def _share_cores(levels: int) -> None:
+    """Let the network in this thread use its share of the cores; torch counts threads per calling thread."""
+    if torch := sys.modules.get("torch"):
+        torch.set_num_threads(max(1, torch.get_num_threads() // levels))
 
 
 def _check_request(request: ScreeningRequest) -> None:
