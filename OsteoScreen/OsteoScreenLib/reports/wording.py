@@ -78,12 +78,17 @@ def bmd_number(value: float) -> str:
 
 def level_set(level: Level) -> str:
     """How a level was set, and whether a reader stands behind it."""
+    if level.set_by == "segmentation" and level.confirmed:
+        # Whoever gave the file stands behind it; nobody has said that a reader looked at this level.
+        return "taken from the segmentation that was given"
     confirmed = "confirmed by a reader" if level.confirmed else "not confirmed by a reader"
     return f"{SET_BY.get(level.set_by, level.set_by)}, {confirmed}"
 
 
 def level_set_short(level: Level) -> str:
     """The same for a narrow column."""
+    if level.set_by == "segmentation" and level.confirmed:
+        return "segmentation, as given"
     by = {"user": "reader"}.get(level.set_by, level.set_by)
     return f"{by}, {'confirmed' if level.confirmed else 'not confirmed'}"
 

@@ -481,3 +481,10 @@ def test_policy_lets_style_and_pictures_through(
     violet = np.abs(shot - [68, 1, 84]).sum(axis=-1) < 12
     assert outline.sum() > 500
     assert violet.sum() > 5000
+
+
+def test_a_level_from_a_segmentation_is_not_said_to_be_confirmed_by_a_reader():
+    level = Level("L1", -320.0, 20, "segmentation", True)
+    assert wording.level_set(level) == "taken from the segmentation that was given"
+    assert "reader" not in wording.level_set_short(level)
+    assert "not confirmed" in wording.level_set(dataclasses.replace(level, confirmed=False))
