@@ -230,25 +230,32 @@ def _cold(subject: Subject, bundle: Bundle, device: str, folder: Path, progress:
     return {"total_s": statistics.median(seconds), "peak_memory_mib": max(known) if known else None}
 
 
+#: Runs a command and writes its peak memory, as getrusage gives it, to a file.
+_MEASURED = """
+import resource, subprocess, sys
+code = subprocess.call(sys.argv[2:])
+with open(sys.argv[1], "w") as file:
+    file.write(str(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss))
+sys.exit(code)
+"""
+
+
 def _run_child(command: list[str], folder: Path) -> tuple[float, float | None]:
     """Run a command; returns its wall time in seconds and its peak memory in MiB (None where it cannot be had)."""
-    log = folder / "cold.log"
+    log, usage = folder / "cold.log", folder / "cold.usage"
+    # On Linux a child's peak starts at the memory of whoever started it: a small process starts it for us.
+    measured = command if sys.platform == "win32" else [sys.executable, "-c", _MEASURED, str(usage), *command]
     began = time.perf_counter()
     with open(log, "wb") as output:
-        child = subprocess.Popen(command, cwd=folder, stdout=output, stderr=subprocess.STDOUT)
-        peak = None
-        if hasattr(os, "wait4"):
-            _, status, usage = os.wait4(child.pid, 0)
-            child.returncode = os.waitstatus_to_exitcode(status)
-            # KiB on Linux, bytes on macOS (getrusage(2) of each).
-            peak = usage.ru_maxrss / (1 << 20 if sys.platform == "darwin" else 1 << 10)
-        else:
-            child.wait()
+        code = subprocess.call(measured, cwd=folder, stdout=output, stderr=subprocess.STDOUT)
     elapsed = time.perf_counter() - began
-    if child.returncode:
+    if code:
         said = log.read_text(errors="replace").strip().splitlines()
         raise OsteoScreenError(f"Screening in a process of its own failed: {said[-1] if said else 'it said nothing'}")
-    return elapsed, peak
+    if sys.platform == "win32":
+        return elapsed, None
+    # KiB on Linux, bytes on macOS (getrusage(2) of each).
+    return elapsed, float(usage.read_text()) / (1 << 20 if sys.platform == "darwin" else 1 << 10)
 
 
 def _headers(phantoms: Sequence[Subject], bundle: Bundle, device: str, progress: Progress) -> list[dict[str, Any]]:
