@@ -6,7 +6,7 @@ Positions are RAS millimetres, attenuation is HU, BMD is mg/cm3 of the calibrati
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 SCHEMA = "osteoscreen-result/1"
 
@@ -18,6 +18,8 @@ DISCLAIMER = (
 Outcome = Literal["pass", "warn", "refuse"]
 SetBy = Literal["user", "segmentation", "snapped", "suggested"]
 BoneStatus = Literal["normal", "osteopenia", "osteoporosis"]
+#: In the order that arrays of classes and of their probabilities have everywhere.
+BONE_STATUSES: tuple[BoneStatus, ...] = get_args(BoneStatus)
 
 
 @dataclass(frozen=True)
