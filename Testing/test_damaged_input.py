@@ -29,6 +29,7 @@ from dicom_files import header, save, write_series
 from phantom_ct import CENTRES, ORIGIN_RAS, PIXEL_MM, SLICE_MM, Phantom, make_phantom
 from pydicom.uid import MRImageStorage, SecondaryCaptureImageStorage, generate_uid
 from tiny_bundle import silent_network, write_tiny_bundle
+from tiny_classifier import write_tiny_classifier
 
 from OsteoScreenLib import errors
 from OsteoScreenLib.cli import console, main
@@ -775,7 +776,17 @@ case("bundle without its weights", BUNDLE, "weights")(with_bundle(without("weigh
 case("bundle whose description is no JSON", BUNDLE, "JSON")(
     with_bundle(lambda bundle: write_text(bundle, "bundle.json", "{").parent)
 )
-case("bundle for another role", BUNDLE, "classification")(with_bundle(described(role="classification")))
+case("bundle for another role", BUNDLE, "is for classification, not for segmentation")(
+    with_bundle(lambda bundle: write_tiny_classifier(bundle.with_name("classifier")))
+)
+case("bundle that says another role", BUNDLE, "'levels' is a required")(with_bundle(described(role="classification")))
+case("bundle whose classes have another order", BUNDLE, "normal, osteopenia, osteoporosis, in this order")(
+    with_bundle(
+        lambda bundle: described(classes=["osteoporosis", "osteopenia", "normal"])(
+            write_tiny_classifier(bundle.with_name("classifier"))
+        )
+    )
+)
 case("bundle with an unknown network", BUNDLE, "mystery")(
     with_bundle(described(architecture={"name": "mystery", "parameters": {}}))
 )

@@ -1,4 +1,4 @@
-"""Resampling of slices for the networks: the one function that training and inference share.
+"""Resampling and masking of slices for the networks: what training and inference share.
 
 Patch coordinates and image coordinates follow torch's ``align_corners=False``: the centre of pixel (row, column) lies
 at (row + 0.5, column + 0.5).
@@ -9,6 +9,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 from torch.nn import functional
+
+#: Coverage at which a pixel is inside: the networks learn coverage, so an outline runs at a half.
+EDGE = 0.5
 
 
 def affine_grid(centres: Tensor, steps: Tensor, angles: Tensor, flips: Tensor, size: int) -> Tensor:
@@ -57,7 +60,40 @@ def shrink(images: Tensor, factor: int) -> Tensor:
     return images if factor == 1 else functional.avg_pool2d(images, factor)
 
 
+def cut(
+    images: Tensor, pixel_spacing_mm: tuple[float, float], centre: tuple[float, float], target_mm: float, size: int
+) -> Tensor:
+    """Return upright patches (N, C, size, size) of ``images`` (N, C, rows, columns), ``target_mm`` between pixels.
+
+    Args:
+        images: slices on their own pixels, all with the same spacing.
+        pixel_spacing_mm: distance between rows, and between columns, in mm.
+        centre: row and column of the patches' centre in the images, pixel centres at half-integers.
+        target_mm: distance between neighbouring patch pixels, in mm.
+        size: side of the patches in pixels.
+    """
+    factor = shrink_factor(min(pixel_spacing_mm), target_mm)
+    steps = [target_mm / step / factor for step in pixel_spacing_mm]
+    positions = affine_grid(
+        images.new_tensor([[centre[0] / factor, centre[1] / factor]]),
+        images.new_tensor([steps]),
+        images.new_zeros(1),
+        images.new_ones(1),
+        size,
+    )
+    return sample(shrink(images, factor), positions.expand(len(images), -1, -1, -1))
+
+
 def normalise(hu: Tensor, window_hu: tuple[float, float]) -> Tensor:
     """Map HU to 0..1 inside ``window_hu`` and clip outside it."""
     low, high = window_hu
     return ((hu - low) / (high - low)).clamp(0.0, 1.0)
+
+
+def mask_and_window(hu: Tensor, coverage: Tensor, window_hu: tuple[float, float]) -> Tensor:
+    """Return a classifier's input: ``hu`` mapped to 0..1 by ``window_hu`` inside the outline, and 0 outside it.
+
+    ``hu`` and ``coverage`` (0..1, inside from :data:`EDGE`) have the same shape and are resampled already: the outline
+    is cut on the network's pixels, so that no pixel mixes bone with the 0 around it.
+    """
+    return torch.where(coverage >= EDGE, normalise(hu, window_hu), 0.0)

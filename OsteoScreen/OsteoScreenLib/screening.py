@@ -1,9 +1,7 @@
-"""One study, end to end: the only place where reading, levels, outlining, measuring and checking meet."""
+"""One study, end to end: the only place where reading, levels, outlining, measuring, classifying and checking meet."""
 
 from __future__ import annotations
 
-import math
-import os
 import sys
 import time
 from collections.abc import Iterator
@@ -11,14 +9,15 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from importlib import metadata
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from . import __version__
-from .errors import BundleError, InputError, SegmentationFailed, StudyRefused, UsageError
+from . import __version__, loaded
+from .errors import InputError, SegmentationFailed, StudyRefused, UsageError
 from .progress import Progress, silent
-from .reports.pictures import LevelPicture, SagittalPicture, StudyPictures
+from .reports.pictures import LevelPicture, StudyPictures
+from .request import ScreeningRequest
 from .results import (
     BundleUse,
     Check,
@@ -31,6 +30,7 @@ from .results import (
 )
 
 if TYPE_CHECKING:
+    from .classification import Classifier
     from .ct import CT
     from .densitometry import UserCalibration
     from .levels import VertebraMask
@@ -40,50 +40,10 @@ if TYPE_CHECKING:
 LEVEL_NAMES = ("L1", "L2")
 NO_CLASSIFIER = "No classifier bundle is installed; the category is that of the measured BMD alone."
 NOT_CLASSIFIED = "The study was refused, so it was not classified."
-
-#: What the sagittal view shows beyond the levels, in mm: three to four vertebrae above (L1 is 27 mm high with its
-#: disc; Panjabi 1992), so that a reader can count from the ribs, and two below.
-_SAGITTAL_ABOVE_MM, _SAGITTAL_BELOW_MM = 100.0, 50.0
-#: The columns averaged for it, on either side of the body's middle: one column of a chest CT is noisy.
-_SAGITTAL_HALF_WIDTH_MM = 1.5
-#: Oldest age that is believed; the longest life on record is 122 years.
-_OLDEST_YEARS = 125.0
-
-PathLike = str | os.PathLike[str]
-
-
-@dataclass(frozen=True)
-class ScreeningRequest:
-    """What to screen, and how.
-
-    ct : a path (DICOM folder or file, NRRD, MetaImage, NIfTI), or an opened CT
-    l1, l2 : centre slices, as text ("-812.5" RAS S in mm, "#123" index) or as a Level; they go before ``levels_from``
-    levels_from : a vertebra segmentation to take the levels from
-    snap : move each level to the middle of its vertebra
-    masks : a segmentation of L1 (and L2) to measure instead of the network's outlines; levels come from it when
-        nothing else gives them
-    segmentation_model, classification_model : names or paths of bundles; the shipped ones when None
-    calibration : the user's calibration file
-    age_years, sex : of the patient, where the scan lacks them or is wrong
-    device : "auto", "cpu", "cuda" or "mps"
-    force : screen a study that would be refused; the reasons stay in the result
-    series : SeriesInstanceUID of the series to read
-    """
-
-    ct: PathLike | CT
-    l1: str | Level | None = None
-    l2: str | Level | None = None
-    levels_from: PathLike | None = None
-    snap: bool = False
-    masks: PathLike | None = None
-    segmentation_model: PathLike | None = None
-    classification_model: PathLike | None = None
-    calibration: PathLike | None = None
-    age_years: float | None = None
-    sex: Literal["F", "M"] | None = None
-    device: str = "auto"
-    force: bool = False
-    series: str | None = None
+NO_LINE = (
+    "The classifier sees HU as the nominal scanner measures them, and no line takes these to it; give your scanner's "
+    "calibration with --calibration."
+)
 
 
 @dataclass
@@ -109,8 +69,10 @@ class Screening:
         """
         if not self.result.roi or self.ct.geometry.shape[0] < 2:
             return
+        from .sagittal import sagittal_view
+
         try:
-            self.pictures = replace(self.pictures, sagittal=_sagittal(self.ct, self.result, most_slices, progress))
+            self.pictures = replace(self.pictures, sagittal=sagittal_view(self.ct, self.result, most_slices, progress))
         except InputError as error:
             self.result.eligibility.append(Check("sagittal_view", "warn", f"There is no sagittal view: {error}"))
 
@@ -135,7 +97,7 @@ class _Run:
     """One pass over one study; holds what has been found so far."""
 
     def __init__(self, request: ScreeningRequest, progress: Progress) -> None:
-        _check_request(request)
+        request.check()
         self.request = request
         self.progress = progress
         self.began = time.perf_counter()
@@ -145,41 +107,41 @@ class _Run:
         self.roi: dict[str, RoiMeasures] = {}
         self.pictures: dict[str, LevelPicture] = {}
         self.densitometry: Densitometry | None = None
+        self.classification = Classification(None, None, None, NOT_CLASSIFIED)
+        self.bundles: list[Bundle] = []
+        self._coverage: dict[str, np.ndarray] = {}
         self._segmenter: Segmenter | None = None
+        self._classifier: Classifier | None = None
         self._user_masks: dict[str, VertebraMask] = {}
 
     def screen(self) -> Screening:
+        from .chosen_bundles import classification_bundle
+
         # Before the scan is read, so that a wrong name costs no waiting.
-        bundle = self._segmentation_bundle()
+        outliner = self._bundles_by_name()
         calibration = self._calibration()
         with self._timed("read"):
             self.ct = self._open()
             self.levels = self._find_levels()
             self.checks += self._acquisition_checks()
+        opinion = classification_bundle(self.request.classification_model, self.levels)
         if self._may_go_on():
-            self._outline_and_measure(bundle)
-        if self._may_go_on() and len(self.roi) == len(self.levels):
+            self._outline_and_measure(outliner)
+        if self._is_measured() and self._may_go_on():
             self._measure_density(calibration)
-        return self._screening(bundle)
+        if self._is_measured() and self._may_go_on():
+            self._classify(opinion)
+        return self._screening()
 
     # -- before the first pixel
 
-    def _segmentation_bundle(self) -> Bundle | None:
-        from .models import default_bundle, load_bundle
+    def _bundles_by_name(self) -> Bundle | None:
+        """The segmentation bundle, None for the user's outlines; the other bundle is judged as far as it can be."""
+        from .chosen_bundles import named_classification_bundle, segmentation_bundle
 
-        if self.request.classification_model is not None:
-            load_bundle(self.request.classification_model, "classification")
-        if self.request.masks is not None:
-            return None
-        if self.request.segmentation_model is not None:
-            return load_bundle(self.request.segmentation_model, "segmentation")
-        bundle = default_bundle("segmentation")
-        if bundle is None:
-            raise BundleError(
-                "No segmentation bundle is installed; add one with `osteoscreen models import PATH`, name one with "
-                "--segmentation-model, or give your own outlines with --masks."
-            )
-        return bundle
+        request = self.request
+        named_classification_bundle(request.classification_model, request.given_levels)
+        return None if request.masks is not None else segmentation_bundle(request.segmentation_model)
 
     def _calibration(self) -> UserCalibration | None:
         from .densitometry import load_calibration
@@ -228,7 +190,8 @@ class _Run:
             self._read_user_masks()
         elif self._segmenter is None:
             with self._timed("segment"):
-                self._segmenter = _segmenter(bundle, self.request.device)
+                self._segmenter = loaded.SEGMENTERS.get(bundle, self.request.device)
+            self.bundles.append(bundle)
         slices = {level.name: self._read_slice(level) for level in self.levels.values()}
         self.progress("Outlining and measuring", 0, len(self.levels))
         began, outlined_at = time.perf_counter(), time.perf_counter()
@@ -256,7 +219,7 @@ class _Run:
     def _keep(self, level: Level, measured: _Measured) -> None:
         shown, outlined = self.pictures[level.name], measured.outlined
         self.pictures[level.name] = replace(shown, mask=outlined.mask, probability=outlined.probability)
-        self.roi[level.name] = measured.roi
+        self.roi[level.name], self._coverage[level.name] = measured.roi, outlined.coverage
         self.checks += measured.checks
 
     def _outline(self, level: Level, hu: np.ndarray) -> _Outlined:
@@ -312,12 +275,32 @@ class _Run:
             checks = [Check("calibration", "refuse", str(error))]
         self.checks += checks
 
+    def _classify(self, bundle: Bundle | None) -> None:
+        """Ask the classifier, or say why it cannot be asked."""
+        if bundle is None:
+            self.classification = Classification(None, None, None, NO_CLASSIFIER)
+            return
+        if bundle.preprocessing["hu"] == "standardised" and self.densitometry is None:
+            self.classification = Classification(None, None, None, NO_LINE)
+            return
+        from .classification import MaskedSlice
+
+        spacing = self.ct.geometry.pixel_spacing_mm
+        slices = {name: MaskedSlice(self.pictures[name].hu, on, spacing) for name, on in self._coverage.items()}
+        line = (self.densitometry.calibration, self.densitometry.kvp_factor) if self.densitometry else (None, 1.0)
+        with self._timed("classify"):
+            self._classifier = loaded.CLASSIFIERS.get(bundle, self.request.device)
+            self.classification = self._classifier.classify(slices, *line)
+        self.bundles.append(bundle)
+
+    def _is_measured(self) -> bool:
+        return bool(self.levels) and len(self.roi) == len(self.levels)
+
     def _may_go_on(self) -> bool:
         return self.request.force or not _refusals(self.checks)
 
-    def _screening(self, bundle: Bundle | None) -> Screening:
-        measured = bool(self.levels) and len(self.roi) == len(self.levels)
-        screened = measured and self._may_go_on()
+    def _screening(self) -> Screening:
+        screened = self._is_measured() and self._may_go_on()
         result = ScreeningResult(
             status="screened" if screened else "refused",
             input=self._describe(),
@@ -326,12 +309,18 @@ class _Run:
             # What a refused study would measure is not to be trusted, so it is not written down.
             roi=self.roi if screened else {},
             densitometry=self.densitometry if screened else None,
-            classification=Classification(None, None, None, NO_CLASSIFIER if screened else NOT_CLASSIFIED),
-            bundles=[] if self._segmenter is None or bundle is None else [_use(bundle)],
+            classification=self.classification,
+            agreement=self._agreement(),
+            bundles=[_use(bundle) for bundle in self.bundles],
             software=self._software(),
             timing_s={**self.timing, "total": time.perf_counter() - self.began},
         )
         return Screening(result, self.ct, StudyPictures(dict(self.pictures)))
+
+    def _agreement(self) -> bool | None:
+        if self.densitometry is None or self.classification.category is None:
+            return None
+        return self.densitometry.category == self.classification.category
 
     def _describe(self) -> InputDescription:
         described = self.ct.describe()
@@ -342,7 +331,8 @@ class _Run:
         )
 
     def _software(self) -> dict[str, str]:
-        device = "cpu" if self._segmenter is None else str(self._segmenter.device)
+        runner = self._segmenter or self._classifier
+        device = "cpu" if runner is None else str(runner.device)
         return {"osteoscreen": __version__, "torch": _version("torch"), "device": device}
 
     @contextmanager
@@ -380,19 +370,6 @@ def _share_cores(levels: int) -> None:
         torch.set_num_threads(max(1, torch.get_num_threads() // levels))
 
 
-def _check_request(request: ScreeningRequest) -> None:
-    """Refuse what cannot be right, before anything is read."""
-    if request.l1 is None and request.levels_from is None and request.masks is None:
-        other = "L2 was given without L1" if request.l2 is not None else "No level was given"
-        raise UsageError(
-            f"{other}; say where L1 is with its centre slice (--l1=-812.5 in mm, or --l1=#123), or give a vertebra "
-            "segmentation with --levels-from. Finding the levels by itself comes with a later version."
-        )
-    age = request.age_years
-    if age is not None and not (math.isfinite(age) and 0 <= age <= _OLDEST_YEARS):
-        raise UsageError(f"An age of {age:g} years cannot be right; give it in years, from 0 to {_OLDEST_YEARS:g}.")
-
-
 def _check_levels(levels: dict[str, Level]) -> None:
     if "L1" not in levels:
         raise UsageError("L2 was given without L1; give the centre slice of L1 with --l1.")
@@ -401,22 +378,6 @@ def _check_levels(levels: dict[str, Level]) -> None:
             f"L2 (S {levels['L2'].z_mm:.1f} mm) does not lie below L1 (S {levels['L1'].z_mm:.1f} mm); check whether "
             "they are swapped or the same slice."
         )
-
-
-#: The network that was used last, so that a batch of studies loads it once: (bundle and device, segmenter).
-_last_segmenter: tuple[tuple[str, ...], Segmenter] | None = None
-
-
-def _segmenter(bundle: Bundle, device: str) -> Segmenter:
-    """The bundle's network on the device; the one of the study before where nothing about it has changed."""
-    from .segmentation import Segmenter
-
-    global _last_segmenter
-    key = (bundle.sha256, repr(bundle.architecture), repr(bundle.preprocessing), device)
-    if _last_segmenter is None or _last_segmenter[0] != key:
-        _last_segmenter = None  # frees the old one first: two networks are twice the memory
-        _last_segmenter = (key, Segmenter(bundle, device))
-    return _last_segmenter[1]
 
 
 def _refusals(checks: list[Check]) -> list[Check]:
@@ -433,25 +394,3 @@ def _version(package: str) -> str:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
         return ""
-
-
-def _sagittal(ct: CT, result: ScreeningResult, most_slices: int, progress: Progress) -> SagittalPicture:
-    """The view through the mean of the bodies' middles, superior up."""
-    geometry = ct.geometry
-    z = np.array([geometry.slice_z(k) for k in range(geometry.shape[0])])
-    shown = [level.z_mm for level in result.levels.values()]
-    inside = np.flatnonzero((z <= max(shown) + _SAGITTAL_ABOVE_MM) & (z >= min(shown) - _SAGITTAL_BELOW_MM))
-    columns = [float(geometry.ijk(roi.centroid_ras_mm)[0]) for roi in result.roi.values()]
-    column = int(np.clip(round(float(np.mean(columns))), 0, geometry.shape[2] - 1))
-    image, indices = ct.sagittal(
-        column,
-        half_width=int(_SAGITTAL_HALF_WIDTH_MM / geometry.spacing_mm[0]),
-        slices=range(int(inside[0]), int(inside[-1]) + 1),
-        max_slices=most_slices,
-        progress=progress,
-    )
-    if len(indices) > 1 and z[indices[0]] < z[indices[-1]]:
-        image, indices = image[::-1], indices[::-1]
-    step = abs(float(z[indices[-1]] - z[indices[0]])) / max(len(indices) - 1, 1)
-    middle = geometry.ras(column, (geometry.shape[1] - 1) / 2, int(indices[len(indices) // 2]))
-    return SagittalPicture(image, (step, geometry.spacing_mm[1]), indices, float(middle[0]))

@@ -17,14 +17,11 @@ from scipy import ndimage
 from torch import Tensor
 from torch.nn import functional
 
-from .device import choose_device
-from .errors import InputError, SegmentationFailed
+from .errors import SegmentationFailed
+from .inference import BundleRunner, Hu, check_slice
 from .models import Bundle
-from .networks.fusion import fuse_batch_norm
-from .sampling import affine_grid, normalise, sample, shrink, shrink_factor
+from .sampling import EDGE, cut, normalise
 
-#: Coverage at which a pixel is inside: the network learns coverage, so the outline runs at a half.
-EDGE = 0.5
 #: A trabecular compartment smaller than this (mm2) is none: the smallest adult body, T10 of a small woman, has about
 #: 400 (Panjabi 1992, scaled), and a mask of half of that is a fragment.
 SMALLEST_AREA_MM2 = 200.0
@@ -41,8 +38,6 @@ CANDIDATES, CANDIDATE_SHARE, LEAST_EVIDENCE = 2, 0.25, 0.05
 #: Agreements of good and of bad outlines lie close together (0.97 against 0.83 in the mean, on simulated slices as
 #: they are and blurred by 4 mm); the power spreads them over the scale.
 CONFIDENCE_POWER = 4
-
-Hu = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -71,7 +66,7 @@ class _Pass:
     spacing_mm: float
 
 
-class Segmenter:
+class Segmenter(BundleRunner):
     """Outlines vertebral bodies with a segmentation bundle; made once, used for many slices.
 
     Raises:
@@ -80,15 +75,8 @@ class Segmenter:
     """
 
     def __init__(self, bundle: Bundle, device: str = "auto"):
-        self.bundle = bundle
-        self.device = choose_device(device)
-        self.dtype = torch.float16 if self.device.type == "cuda" else torch.float32
-        self.memory_format = torch.channels_last
-        network = fuse_batch_norm(bundle.network(self.device))
-        self.network = network.to(dtype=self.dtype).to(memory_format=self.memory_format)  # type: ignore[call-overload]
+        super().__init__(bundle, device)
         preprocessing = bundle.preprocessing
-        low, high = preprocessing["window_hu"]
-        self.window_hu = (float(low), float(high))
         self.locate_mm = float(preprocessing["locate"]["spacing_mm"])
         self.outline_mm = float(preprocessing["outline"]["spacing_mm"])
         self.outline_size = int(preprocessing["outline"]["size"])
@@ -104,7 +92,7 @@ class Segmenter:
             InputError: the slice is not a finite 2D array, or the spacing is not positive.
             SegmentationFailed: no vertebral body was found.
         """
-        _check(hu, pixel_spacing_mm)
+        check_slice(hu, pixel_spacing_mm)
         image = torch.from_numpy(np.array(hu, np.float32))[None, None].to(self.device)
         located = self._locate(image, pixel_spacing_mm)
         candidates = _candidates(located, pixel_spacing_mm)
@@ -132,15 +120,13 @@ class Segmenter:
 
     def _run(self, hu: Tensor) -> Tensor:
         """Return the coverage (N, side, side) that the network sees in HU patches (N, 1, side, side)."""
-        inputs = normalise(hu, self.window_hu).to(dtype=self.dtype, memory_format=self.memory_format)
-        with torch.inference_mode():
-            return torch.sigmoid(self.network(inputs).float())[:, 0]
+        return torch.sigmoid(self._forward(normalise(hu, self.window_hu)))[:, 0]
 
     def _locate(self, image: Tensor, spacing: tuple[float, float]) -> _Pass:
         extent = max(image.shape[-2] * spacing[0], image.shape[-1] * spacing[1])
         size = max(64, math.ceil(extent / self.locate_mm / 64) * 64)
         centre = (image.shape[-2] / 2, image.shape[-1] / 2)
-        patch = _cut(image, spacing, centre, self.locate_mm, size)
+        patch = cut(image, spacing, centre, self.locate_mm, size)
         return _Pass(self._run(patch)[0], centre, self.locate_mm)
 
     def _outline(
@@ -172,34 +158,9 @@ class Segmenter:
 
     def _views(self, image: Tensor, spacing: tuple[float, float], centre: tuple[float, float]) -> Tensor:
         """Return the coverage (2, side, side) seen directly and in the mirror, both as they lie on the slice."""
-        patch = _cut(image, spacing, centre, self.outline_mm, self.outline_size)
+        patch = cut(image, spacing, centre, self.outline_mm, self.outline_size)
         views = self._run(torch.cat([patch, patch.flip(-1)]))
         return torch.stack([views[0], views[1].flip(-1)])
-
-
-def _check(hu: Hu, spacing: tuple[float, float]) -> None:
-    if hu.ndim != 2 or min(hu.shape) < 16:
-        raise InputError(f"A slice must be a 2D array of at least 16 x 16 pixels, not {hu.shape}.")
-    if not np.isfinite(hu).all():
-        raise InputError("The slice holds values that are not finite numbers; export the CT again.")
-    if not all(math.isfinite(step) and 0.05 < step < 10 for step in spacing):
-        raise InputError(f"The pixel spacing {spacing} mm is not one of a CT; check the image's geometry.")
-
-
-def _cut(
-    image: Tensor, spacing: tuple[float, float], centre: tuple[float, float], target_mm: float, size: int
-) -> Tensor:
-    """Return a (1, 1, size, size) patch of ``image`` at ``target_mm`` around ``centre`` (row, column)."""
-    factor = shrink_factor(min(spacing), target_mm)
-    small = shrink(image, factor)
-    positions = affine_grid(
-        image.new_tensor([[centre[0] / factor, centre[1] / factor]]),
-        image.new_tensor([[target_mm / spacing[0] / factor, target_mm / spacing[1] / factor]]),
-        image.new_zeros(1),
-        image.new_ones(1),
-        size,
-    )
-    return sample(small, positions)
 
 
 def _window(drawn: _Pass, shape: tuple[int, int], spacing: tuple[float, float]) -> tuple[slice, slice]:
@@ -243,11 +204,11 @@ def _candidates(located: _Pass, spacing: tuple[float, float]) -> list[tuple[floa
     return [_to_slice(ndimage.center_of_mass(labels == i + 1), located, spacing) for i in order]
 
 
-def _to_slice(place: Sequence[float], cut: _Pass, spacing: tuple[float, float]) -> tuple[float, float]:
+def _to_slice(place: Sequence[float], drawn: _Pass, spacing: tuple[float, float]) -> tuple[float, float]:
     """Return (row, column) on the slice, as torch counts them, of the pixel ``place`` of a patch."""
-    size = cut.probability.shape[-1]
-    offset = [(float(p) - (size - 1) / 2) * cut.spacing_mm for p in place]
-    return cut.centre[0] + offset[0] / spacing[0], cut.centre[1] + offset[1] / spacing[1]
+    size = drawn.probability.shape[-1]
+    offset = [(float(p) - (size - 1) / 2) * drawn.spacing_mm for p in place]
+    return drawn.centre[0] + offset[0] / spacing[0], drawn.centre[1] + offset[1] / spacing[1]
 
 
 def _middle(

@@ -40,7 +40,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     measuring = parser.add_argument_group("measuring")
     measuring.add_argument("--masks", metavar="SEG", help="measure these outlines instead of the network's")
     measuring.add_argument("--segmentation-model", metavar="NAME|DIR", help="the segmentation bundle")
-    measuring.add_argument("--classification-model", metavar="NAME|DIR", help="the classification bundle")
+    measuring.add_argument(
+        "--classification-model",
+        metavar="NAME|DIR",
+        help="the classification bundle; without it, Model 1 for L1 and L2, or Model 2 for L1 alone",
+    )
     measuring.add_argument("--calibration", metavar="FILE", help="your scanner's calibration from HU to BMD (JSON)")
     measuring.add_argument("--age", metavar="Y", type=float, help="the patient's age in years, where the scan lacks it")
     measuring.add_argument("--sex", choices=("F", "M"), help="the patient's sex, where the scan lacks it")
@@ -110,7 +114,7 @@ def _write(screening: Screening, folder: Path, progress: ConsoleProgress) -> Non
 
 def _summary(screening: Screening, output: Path) -> list[str]:
     """What was found, in lines for a reader."""
-    from ..reports import wording
+    from ..reports import opinion, phrases, wording
 
     result = screening.result
     lines = []
@@ -121,7 +125,9 @@ def _summary(screening: Screening, output: Path) -> list[str]:
         if name in result.roi and result.densitometry is not None:
             line += f", {result.densitometry.bmd_mg_cm3[name]:.0f} mg/cm3 {result.densitometry.calibration.mineral}"
         lines.append(line)
-    lines += wording.summary(result) if result.status == "screened" else []
-    lines += [f"{check.outcome}: {wording.check_name(check.check)}: {check.message}" for check in screening.warnings]
+    lines += [*wording.summary(result), *opinion.notes(result)] if result.status == "screened" else []
+    if places := opinion.places_to_look(result):
+        lines += ["Where to look, in this order:", *(f"  {n}. {place}" for n, place in enumerate(places, 1))]
+    lines += [f"{check.outcome}: {phrases.check_name(check.check)}: {check.message}" for check in screening.warnings]
     lines += ["", f"Page: {output / REPORT}", result.disclaimer]
     return lines

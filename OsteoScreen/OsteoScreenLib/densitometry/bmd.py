@@ -56,6 +56,12 @@ def qct_category(bmd_mg_cm3: float) -> BoneStatus:
     return "osteopenia"
 
 
+def limits_within_uncertainty(found: Densitometry) -> list[float]:
+    """Return the limits of the QCT criterion, in mg/cm3, that lie within one SD of the individual's BMD."""
+    reach, value = found.calibration.uncertainty_mg_cm3, found.bmd_mg_cm3["individual"]
+    return [limit for limit in (OSTEOPOROSIS_BELOW_MG_CM3, NORMAL_ABOVE_MG_CM3) if abs(value - limit) <= reach]
+
+
 def densitometry(
     rois: Mapping[str, RoiMeasures], acquisition: Acquisition, user_calibration: UserCalibration | None = None
 ) -> tuple[Densitometry, list[Check]]:

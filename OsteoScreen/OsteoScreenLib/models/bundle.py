@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..errors import BundleError
+from ..results import BONE_STATUSES
 from .files import DESCRIPTION, WEIGHTS, BundleFiles, open_files
 
 if TYPE_CHECKING:
@@ -122,6 +123,21 @@ def description_problem(description: Any) -> str | None:
     low, high = description["preprocessing"]["window_hu"]
     if not low < high:
         return f"$.preprocessing.window_hu: {low} is not below {high}"
+    return _classification_problem(description) if description["role"] == "classification" else None
+
+
+def _classification_problem(description: dict[str, Any]) -> str | None:
+    """Return how the parts of a classification's description contradict each other or the result, or None."""
+    if tuple(description["classes"]) != BONE_STATUSES:
+        return f"$.classes: a classification has the classes {', '.join(BONE_STATUSES)}, in this order"
+    parameters, levels = description["architecture"]["parameters"], description["preprocessing"]["levels"]
+    if parameters["in_channels"] != len(levels):
+        return (
+            f"$.architecture.parameters.in_channels: {parameters['in_channels']} is not the number of levels, "
+            f"{len(levels)} ({', '.join(levels)})"
+        )
+    if parameters.get("classes", len(BONE_STATUSES)) != len(BONE_STATUSES):
+        return f"$.architecture.parameters.classes: {parameters['classes']} is not the number of classes, 3"
     return None
 
 

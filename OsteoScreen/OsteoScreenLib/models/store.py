@@ -7,6 +7,7 @@ import os
 import shutil
 import tempfile
 import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -69,15 +70,19 @@ def load_bundle(name_or_path: str | os.PathLike[str], role: Role | None = None) 
     return bundle
 
 
-def default_bundle(role: Role) -> Bundle | None:
+def default_bundle(role: Role, levels: Sequence[str] | None = None) -> Bundle | None:
     """Return the shipped bundle of `role` that is marked as the default, or None when none ships.
+
+    A classification has one default for each set of `levels` that it sees: ("L1", "L2") is the study's Model 1, and
+    ("L1",) its Model 2. Without `levels`, the first default by name is returned.
 
     Raises BundleError when a shipped bundle is damaged and no other is the default.
     """
     found = inventory()
     shipped = [bundle for bundle in found.bundles.values() if bundle.role == role and is_shipped(bundle)]
     for bundle in sorted(shipped, key=lambda bundle: bundle.name):
-        if bundle.description.get("default", False):
+        fits = levels is None or bundle.preprocessing.get("levels") == list(levels)
+        if fits and bundle.description.get("default", False):
             bundle.weights()
             return bundle
     damaged = [reason for path, reason in found.problems if path.parent in shipped_folders()]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import nn
 
 from .blocks import conv_bn_relu
-from .staged_classifier import ResidualSum, StagedClassifier, residual_shortcut
+from .staged_classifier import Head, ResidualSum, StagedClassifier, residual_shortcut
 
 #: A bottleneck's output is four times as wide as its 3x3 convolution (He et al. 2016, table 1).
 EXPANSION = 4
@@ -26,7 +26,7 @@ class Bottleneck(ResidualSum):
 
 
 class ResNet101(StagedClassifier):
-    """Masked slices (N, ``in_channels``, rows, columns) in, class logits (N, ``classes``) out."""
+    """Two channels (L1, L2) make Model 1, one channel (L1) Model 2; ``base_width`` is 64 in the standard network."""
 
-    def __init__(self, in_channels: int = 2, classes: int = 3, base_width: int = 64):
-        super().__init__(in_channels, classes, base_width, (3, 4, 23, 3), Bottleneck, EXPANSION)
+    def __init__(self, in_channels: int = 2, classes: int = 3, base_width: int = 64, head: Head = "softmax"):
+        super().__init__(in_channels, classes, base_width, (3, 4, 23, 3), Bottleneck, EXPANSION, head)

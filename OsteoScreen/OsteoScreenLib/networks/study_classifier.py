@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import nn
 
 from .blocks import conv_bn_relu
-from .staged_classifier import ResidualSum, StagedClassifier, residual_shortcut
+from .staged_classifier import Head, ResidualSum, StagedClassifier, residual_shortcut
 
 
 class Block(ResidualSum):
@@ -27,8 +27,8 @@ class Block(ResidualSum):
 class StudyClassifier(StagedClassifier):
     """Two channels (L1, L2) make the paper's Model 1, one channel (L1) its Model 2.
 
-    ``base_width`` is the first stage's 64 in the paper.
+    ``base_width`` is the first stage's 64 in the paper, ``head`` its "softmax".
     """
 
-    def __init__(self, in_channels: int = 2, classes: int = 3, base_width: int = 64):
-        super().__init__(in_channels, classes, base_width, (3, 4, 6, 3), Block)
+    def __init__(self, in_channels: int = 2, classes: int = 3, base_width: int = 64, head: Head = "softmax"):
+        super().__init__(in_channels, classes, base_width, (3, 4, 6, 3), Block, head=head)

@@ -6,7 +6,6 @@ import base64
 import hashlib
 import os
 import tempfile
-import unicodedata
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from functools import lru_cache
@@ -19,12 +18,12 @@ from markupsafe import Markup
 from ..densitometry.bmd import NORMAL_ABOVE_MG_CM3, OSTEOPOROSIS_BELOW_MG_CM3
 from ..errors import OsteoScreenError
 from ..results import Check, Level, RoiMeasures, ScreeningResult
-from . import drawing, wording
+from . import drawing, opinion, phrases, wording
 from .pictures import LevelPicture, StudyPictures
+from .text import cleaned
 
 TEMPLATES = Path(__file__).with_name("templates")
 BMD_SCALE_TOP = 220.0
-_LONGEST_TEXT = 2000
 
 
 @dataclass(frozen=True)
@@ -72,6 +71,7 @@ def render_html(result: ScreeningResult, pictures: StudyPictures, written: datet
     return template.render(
         result=result,
         say=wording,
+        opinion=opinion,
         title=wording.title(result),
         policy=f"default-src 'none'; img-src data:; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'",
         styles=Markup(styles),
@@ -92,34 +92,18 @@ def _environment() -> Environment:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-        finalize=_cleaned,
+        finalize=cleaned,
     )
     filters = (
-        wording.number,
-        wording.bmd_number,
-        wording.mineral,
-        wording.value_text,
-        wording.check_name,
+        phrases.number,
+        phrases.bmd_number,
+        phrases.mineral,
+        phrases.value_text,
+        phrases.check_name,
         wording.level_set,
     )
     environment.filters.update({function.__name__: function for function in filters})
     return environment
-
-
-def _cleaned(value: Any) -> Any:
-    """Text from headers without control, direction-changing and unpaired characters, and not endlessly long.
-
-    Escaping alone would leave a right-to-left override free to reverse a sentence of the page.
-    """
-    if value is None:
-        return ""
-    if not isinstance(value, str) or isinstance(value, Markup):
-        return value
-    if len(value) > _LONGEST_TEXT:
-        value = value[:_LONGEST_TEXT] + " …"
-    if value.isascii() and value.isprintable():
-        return value
-    return "".join(" " if unicodedata.category(character)[0] == "C" else character for character in value)
 
 
 def _level_views(result: ScreeningResult, pictures: StudyPictures) -> list[LevelView]:

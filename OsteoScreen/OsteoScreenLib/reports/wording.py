@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
-from typing import Any
-
-from ..densitometry.bmd import NORMAL_ABOVE_MG_CM3, OSTEOPOROSIS_BELOW_MG_CM3, qct_category
+from ..densitometry.bmd import NORMAL_ABOVE_MG_CM3, OSTEOPOROSIS_BELOW_MG_CM3, limits_within_uncertainty
 from ..results import Calibration, Check, Densitometry, Level, ScreeningResult
+from . import opinion
+from .phrases import joined, mineral, number
 
 _LOW, _HIGH = f"{OSTEOPOROSIS_BELOW_MG_CM3:.0f}", f"{NORMAL_ABOVE_MG_CM3:.0f}"
 CRITERION = (
@@ -26,54 +24,6 @@ CALIBRATION_SOURCES = {
     "scanner header": "the scanner's own calibration, from the header",
     "nominal": "a nominal line, not measured on this scanner",
 }
-MODELS = {"model1": "Model 1 (L1 and L2)", "model2": "Model 2 (L1 alone)"}
-_ABBREVIATIONS = {"kvp": "kVp", "roi": "ROI", "hu": "HU", "fov": "field of view", "l1": "L1", "l2": "L2", "ct": "CT"}
-
-
-def number(value: Any, digits: int = 1) -> str:
-    """A number as it is shown, with a true minus sign; a missing one in words."""
-    if value is None or isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-        return "not available"
-    text = f"{value:.{digits}f}"
-    if float(text) == 0:
-        text = text.lstrip("-")
-    return text.replace("-", "−")
-
-
-def mineral(name: str) -> str:
-    """The mineral of a calibration as it is printed."""
-    return {"K2HPO4": "K₂HPO₄"}.get(name, name)
-
-
-def value_text(value: Any) -> str:
-    """A check's value in short; empty where there is nothing to show."""
-    if value is None or value == "" or value == [] or value == {}:
-        return ""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, (int, float)):
-        text = number(value, 2)
-        return text.rstrip("0").rstrip(".") if "." in text else ""
-    if isinstance(value, Mapping):
-        return ", ".join(f"{key} {value_text(item)}" for key, item in value.items())
-    if isinstance(value, (list, tuple)):
-        return ", ".join(value_text(item) for item in value)
-    return str(value)
-
-
-def check_name(check: str) -> str:
-    """The name of a check as a heading."""
-    words = [_ABBREVIATIONS.get(word, word) for word in check.replace("-", "_").split("_") if word]
-    name = " ".join(words)
-    return name if words and words[0] in ("kVp", "ROI", "HU", "L1", "L2", "CT") else name[:1].upper() + name[1:]
-
-
-def bmd_number(value: float) -> str:
-    """A BMD with as few decimals as keep it in its category: 79.6 is not shown as 80."""
-    return next(
-        (number(value, digits) for digits in (0, 1, 2) if qct_category(round(value, digits)) == qct_category(value)),
-        number(value, 3),
-    )
 
 
 def level_set(level: Level) -> str:
@@ -91,11 +41,6 @@ def level_set_short(level: Level) -> str:
         return "segmentation, as given"
     by = {"user": "reader"}.get(level.set_by, level.set_by)
     return f"{by}, {'confirmed' if level.confirmed else 'not confirmed'}"
-
-
-def joined(names: list[str]) -> str:
-    """Names in a sentence: "L1 and L2"."""
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}" if names else ""
 
 
 def named_levels(result: ScreeningResult) -> str:
@@ -156,7 +101,7 @@ def summary(result: ScreeningResult) -> list[str]:
         )
     if result.densitometry is not None:
         sentences += _density(result.densitometry)
-    sentences.append(_classification(result))
+    sentences.append(opinion.sentence(result))
     sentences.append(_checks(result.eligibility))
     return sentences
 
@@ -174,13 +119,10 @@ def category_sentence(densitometry: Densitometry, levels: list[str]) -> str:
 
 def borderline(densitometry: Densitometry) -> str | None:
     """A sentence where the uncertainty reaches across a limit of the criterion."""
-    value = densitometry.bmd_mg_cm3.get("individual")
-    reach = densitometry.calibration.uncertainty_mg_cm3
-    if value is None:
-        return None
-    crossed = [limit for limit in (OSTEOPOROSIS_BELOW_MG_CM3, NORMAL_ABOVE_MG_CM3) if abs(value - limit) <= reach]
+    crossed = limits_within_uncertainty(densitometry)
     if not crossed:
         return None
+    reach = densitometry.calibration.uncertainty_mg_cm3
     limits = joined([f"{limit:.0f}" for limit in crossed])
     return (
         f"With its uncertainty of ± {number(reach, 0)} mg/cm³ the value reaches across the limit at {limits} mg/cm³: "
@@ -225,23 +167,6 @@ def _density(densitometry: Densitometry) -> list[str]:
     if densitometry.calibration.source == "nominal":
         sentences.append("The calibration is nominal, not measured on this scanner: take the BMD as approximate.")
     return sentences
-
-
-def _classification(result: ScreeningResult) -> str:
-    found = result.classification
-    if found is None or found.category is None:
-        reason = found.reason if found is not None and found.reason else "No classification bundle took part."
-        return f"There is no class from a network. {reason}"
-    probability = (found.probabilities or {}).get(found.category)
-    share = f" (probability {number(probability, 2)})" if probability is not None else ""
-    return f"The network's class is {found.category}{share}. {agreement_sentence(result)}"
-
-
-def agreement_sentence(result: ScreeningResult) -> str:
-    """Whether the network and the measured BMD say the same."""
-    if result.agreement is None:
-        return "It could not be compared with a category from BMD."
-    return "It agrees with the BMD." if result.agreement else "It does not agree with the BMD: look at the pictures."
 
 
 def _checks(checks: list[Check]) -> str:

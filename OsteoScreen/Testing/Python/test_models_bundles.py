@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load, save
+from tiny_classifier import write_tiny_classifier
 
 from OsteoScreenLib import models
 from OsteoScreenLib.errors import BundleError, UsageError
@@ -399,6 +400,20 @@ def test_shipped_bundle_is_the_default_and_stays(folder: Path, tmp_path: Path, o
         models.remove_bundle("trial")
     imported = models.import_bundle(folder, name="mine")
     assert "default" not in imported.description
+
+
+def test_default_classifier_is_chosen_by_the_levels(tmp_path: Path) -> None:
+    assert models.default_bundle("classification", levels=("L1", "L2")) is None
+    write_tiny_classifier(tmp_path / "shipped" / "b", default=True)
+    assert models.default_bundle("classification", levels=("L1",)) is None
+    write_tiny_classifier(tmp_path / "shipped" / "a", levels=("L1",), default=True)
+    write_tiny_classifier(tmp_path / "shipped" / "0-other", levels=("L1",), name="tiny-other")
+    for levels, name in ((("L1", "L2"), "tiny-model1"), (("L1",), "tiny-model2")):
+        bundle = models.default_bundle("classification", levels=levels)
+        assert bundle is not None
+        assert bundle.name == name
+    assert models.default_bundle("classification", levels=("L2",)) is None
+    assert models.default_bundle("segmentation") is None
 
 
 def test_damaged_shipped_bundle_is_an_error_not_an_absence(folder: Path, tmp_path: Path) -> None:

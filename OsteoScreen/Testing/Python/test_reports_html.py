@@ -22,9 +22,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from OsteoScreenLib.densitometry import qct_category
 from OsteoScreenLib.errors import OsteoScreenError
-from OsteoScreenLib.reports import LevelPicture, StudyPictures, render_html, sagittal_picture, wording, write_html
+from OsteoScreenLib.reports import (
+    LevelPicture,
+    StudyPictures,
+    opinion,
+    phrases,
+    render_html,
+    sagittal_picture,
+    wording,
+    write_html,
+)
 from OsteoScreenLib.results import (
+    BoneStatus,
     BundleUse,
     Calibration,
     Check,
@@ -111,6 +122,21 @@ def unconfirmed() -> ScreeningResult:
     return result
 
 
+def disagreeing() -> ScreeningResult:
+    result = screened()
+    result.eligibility += [
+        Check("confidence_L2", "warn", "The outline of L2 is doubtful (confidence 0.41); look at it.", 0.41),
+        Check("noise_L1", "warn", "Noise of 60 HU.", 60.0),
+        Check("calibration", "pass", "BMD by the scanner's own line.", "scanner header"),
+    ]
+    result.roi["L2"] = dataclasses.replace(result.roi["L2"], confidence=0.41)
+    result.classification = Classification(
+        "model2", {"normal": 0.51, "osteopenia": 0.38, "osteoporosis": 0.11}, "normal"
+    )
+    result.agreement = False
+    return result
+
+
 def refused() -> ScreeningResult:
     result = screened()
     result.status = "refused"
@@ -127,6 +153,7 @@ def refused_before_reading() -> ScreeningResult:
 CASES = {
     "screened": (screened, pictures),
     "unconfirmed": (unconfirmed, pictures),
+    "disagreeing": (disagreeing, pictures),
     "refused": (refused, lambda: StudyPictures({"L1": picture("L1", 20, outlined=False)})),
     "refused before reading": (refused_before_reading, StudyPictures),
 }
@@ -236,7 +263,7 @@ def test_screened_page_tells_values_sources_and_limits(pages: dict[str, str]) ->
     ("value", "shown"), [(79.6, "79.6"), (79.97, "79.97"), (80.2, "80"), (120.3, "120.3"), (97.5, "98")]
 )
 def test_rounding_never_moves_a_value_into_another_category(value: float, shown: str) -> None:
-    assert wording.bmd_number(value) == shown
+    assert phrases.bmd_number(value) == shown
 
 
 @pytest.mark.parametrize(
@@ -244,7 +271,7 @@ def test_rounding_never_moves_a_value_into_another_category(value: float, shown:
     [("kvp_correction", "kVp correction"), ("slice_thickness", "Slice thickness"), ("roi-size", "ROI size"), ("", "")],
 )
 def test_names_of_checks_read_as_headings(check: str, name: str) -> None:
-    assert wording.check_name(check) == name
+    assert phrases.check_name(check) == name
 
 
 def test_path_never_reaches_the_page(pages: dict[str, str]) -> None:
@@ -267,6 +294,49 @@ def test_unconfirmed_level_says_so_everywhere(pages: dict[str, str]) -> None:
     ):
         assert place in page.text
     assert any("L1 (not confirmed)" in (svg.get("aria-label") or "") for svg in page.all("svg"))
+
+
+def test_a_disagreement_says_what_each_says_and_where_to_look(pages: dict[str, str]) -> None:
+    text = Reader(pages["disagreeing"]).text
+    told = [
+        "Network normal Model 2 (L1 alone) Measured BMD osteopenia 108 ± 12 mg/cm³",
+        "It does not agree with the BMD of 108 mg/cm³, whose category is osteopenia.",
+        "The network is undecided between normal (0.51) and osteopenia (0.38).",
+        "It saw L1 alone, while the BMD is the mean of L1 and L2.",
+        "Where to look, in this order",
+        "it lies within its uncertainty of ± 12 mg/cm³ of the limit at 120, so its own category is uncertain.",
+        "the confidence is low for L2 (0.41); is one drawn over cortex, or over a vein?",
+        "are the slices really in the middle of L1 and L2?",
+        "see what the eligibility checks say on kVp and noise L1.",
+        "an opinion of a model",
+    ]
+    places = [text.find(item, text.index("Class from the network")) for item in told]
+    assert places == sorted(places)
+    assert places[0] > 0
+
+
+@pytest.mark.parametrize(
+    ("bmd", "says", "told"),
+    [
+        (108.1, "normal", "within its uncertainty of ± 12 mg/cm³ of the limit at 120"),
+        (95.0, "normal", "further than its uncertainty of ± 12 mg/cm³ from the limit at 120"),
+        (95.0, "osteoporosis", "further than its uncertainty of ± 12 mg/cm³ from the limit at 80"),
+        (90.0, "osteoporosis", "within its uncertainty of ± 12 mg/cm³ of the limit at 80"),
+        (125.0, "osteopenia", "within its uncertainty of ± 12 mg/cm³ of the limit at 120"),
+        (125.0, "osteoporosis", "further than its uncertainty of ± 12 mg/cm³ from the limit at 80"),
+        (75.0, "osteopenia", "within its uncertainty of ± 12 mg/cm³ of the limit at 80"),
+        (75.0, "normal", "further than its uncertainty of ± 12 mg/cm³ from the limit at 120"),
+    ],
+)
+def test_the_limit_that_matters_is_the_one_towards_the_networks_class(bmd: float, says: BoneStatus, told: str) -> None:
+    result = disagreeing()
+    assert result.densitometry is not None
+    assert result.classification is not None
+    result.densitometry = dataclasses.replace(
+        result.densitometry, bmd_mg_cm3={"L1": bmd, "L2": bmd, "individual": bmd}, category=qct_category(bmd)
+    )
+    result.classification = dataclasses.replace(result.classification, category=says)
+    assert told in opinion.places_to_look(result)[0]
 
 
 def test_refused_page_says_why_and_shows_no_value(pages: dict[str, str]) -> None:
@@ -439,7 +509,7 @@ PROBE = """<script>addEventListener("load", () => {
 def test_no_overflow_from_phone_to_workstation(chromium, pages: dict[str, str], tmp_path: Path) -> None:
     frames, widths = [], (360, 800, 1400)
     for number, page in enumerate(
-        [pages["unconfirmed"], pages["refused"], render_html(poisoned("W" * 300), pictures())]
+        [pages["disagreeing"], pages["refused"], render_html(poisoned("W" * 300), pictures())]
     ):
         copy = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', PROBE, page)
         (tmp_path / f"{number}.html").write_text(copy, encoding="utf-8")

@@ -13,8 +13,16 @@ from tiny_bundle import silent_network, write_tiny_bundle
 
 from OsteoScreenLib.ct import Acquisition, ct_from_array, open_ct
 from OsteoScreenLib.errors import BundleError, InputError, UsageError
+from OsteoScreenLib.models import locations
 from OsteoScreenLib.results_io import read_result, write_result
 from OsteoScreenLib.screening import ScreeningRequest, screen
+
+
+@pytest.fixture(autouse=True)
+def nothing_installed(tmp_path, monkeypatch):
+    """No bundle ships and the user has none, so that what takes part is what a test names."""
+    monkeypatch.setenv(locations.USER_FOLDER_VARIABLE, str(tmp_path / "own"))
+    monkeypatch.setattr("OsteoScreenLib.models.store.shipped_folders", lambda: [tmp_path / "shipped"])
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,27 @@
+"""Text that comes from outside, made fit for a page."""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import Any
+
+from markupsafe import Markup
+
+_LONGEST_TEXT = 2000
+
+
+def cleaned(value: Any) -> Any:
+    """Text from headers without control, direction-changing and unpaired characters, and not endlessly long.
+
+    Escaping alone would leave a right-to-left override free to reverse a sentence of the page. None becomes an empty
+    text; markup and what is no text stay as they are.
+    """
+    if value is None:
+        return ""
+    if not isinstance(value, str) or isinstance(value, Markup):
+        return value
+    if len(value) > _LONGEST_TEXT:
+        value = value[:_LONGEST_TEXT] + " …"
+    if value.isascii() and value.isprintable():
+        return value
+    return "".join(" " if unicodedata.category(character)[0] == "C" else character for character in value)

@@ -1,0 +1,73 @@
+"""What to screen, and how: the request that every way into screening fills in."""
+
+from __future__ import annotations
+
+import math
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from .errors import UsageError
+from .results import Level
+
+if TYPE_CHECKING:
+    from .ct import CT
+
+#: Oldest age that is believed; the longest life on record is 122 years.
+_OLDEST_YEARS = 125.0
+
+PathLike = str | os.PathLike[str]
+
+
+@dataclass(frozen=True)
+class ScreeningRequest:
+    """What to screen, and how.
+
+    ct : a path (DICOM folder or file, NRRD, MetaImage, NIfTI), or an opened CT
+    l1, l2 : centre slices, as text ("-812.5" RAS S in mm, "#123" index) or as a Level; they go before ``levels_from``
+    levels_from : a vertebra segmentation to take the levels from
+    snap : move each level to the middle of its vertebra
+    masks : a segmentation of L1 (and L2) to measure instead of the network's outlines; levels come from it when
+        nothing else gives them
+    segmentation_model, classification_model : names or paths of bundles; the shipped ones when None (of the
+        classifiers, Model 1 where L1 and L2 are given, and Model 2 where L1 is alone)
+    calibration : the user's calibration file
+    age_years, sex : of the patient, where the scan lacks them or is wrong
+    device : "auto", "cpu", "cuda" or "mps"
+    force : screen a study that would be refused; the reasons stay in the result
+    series : SeriesInstanceUID of the series to read
+    """
+
+    ct: PathLike | CT
+    l1: str | Level | None = None
+    l2: str | Level | None = None
+    levels_from: PathLike | None = None
+    snap: bool = False
+    masks: PathLike | None = None
+    segmentation_model: PathLike | None = None
+    classification_model: PathLike | None = None
+    calibration: PathLike | None = None
+    age_years: float | None = None
+    sex: Literal["F", "M"] | None = None
+    device: str = "auto"
+    force: bool = False
+    series: str | None = None
+
+    @property
+    def given_levels(self) -> tuple[str, ...] | None:
+        """The levels that are given by their slices, None where they come from a segmentation (or none is given)."""
+        if self.levels_from is not None or self.l1 is None:
+            return None
+        return ("L1",) if self.l2 is None else ("L1", "L2")
+
+    def check(self) -> None:
+        """Raise UsageError for what cannot be right, before anything is read."""
+        if self.l1 is None and self.levels_from is None and self.masks is None:
+            other = "L2 was given without L1" if self.l2 is not None else "No level was given"
+            raise UsageError(
+                f"{other}; say where L1 is with its centre slice (--l1=-812.5 in mm, or --l1=#123), or give a vertebra "
+                "segmentation with --levels-from. Finding the levels by itself comes with a later version."
+            )
+        age = self.age_years
+        if age is not None and not (math.isfinite(age) and 0 <= age <= _OLDEST_YEARS):
+            raise UsageError(f"An age of {age:g} years cannot be right; give it in years, from 0 to {_OLDEST_YEARS:g}.")
