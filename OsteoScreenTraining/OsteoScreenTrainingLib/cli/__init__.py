@@ -5,4 +5,6 @@ COMMANDS = (
     "OsteoScreenTrainingLib.cli.simulate",
     "OsteoScreenTrainingLib.cli.train",
     "OsteoScreenTrainingLib.cli.evaluate",
+    "OsteoScreenTrainingLib.cli.dataset",
+    "OsteoScreenTrainingLib.cli.study",
 )

@@ -1,4 +1,4 @@
-"""``osteoscreen simulate``: simulated CT with known truth, as labelled slices or as a whole study."""
+"""``osteoscreen simulate``: simulated CT with known truth, as labelled slices, a whole study, or a cohort."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 NAME = "simulate"
-HELP = "Simulate CT with known truth: labelled slices to train on, or a whole study."
+HELP = "Simulate CT with known truth: labelled slices to train on, a whole study, or a cohort of subjects."
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,11 +22,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     slices.add_argument("--count", type=int, default=1000, help="how many (default: %(default)s)")
     slices.add_argument("--seed", type=int, default=1, help="the same seed gives the same slices (default: 1)")
     slices.add_argument("--workers", type=int, default=1, help="processes at work (default: %(default)s)")
+    cohort = kinds.add_parser("cohort", help="subjects after the paper's Tables 1 and 2, with a QCT reference")
+    cohort.add_argument("-o", "--output", metavar="OUT", type=Path, required=True, help="the folder to write to")
+    cohort.add_argument(
+        "--count", type=int, default=1048, help="subjects to include; the excluded come on top (default: %(default)s)"
+    )
+    cohort.add_argument("--seed", type=int, default=1, help="the same seed gives the same cohort (default: 1)")
+    cohort.add_argument(
+        "--reference-sd", type=float, default=10.0, metavar="MG_CM3",
+        help="SD of the reference's own error in mg/cm3 (default: %(default)s)",
+    )  # fmt: skip
+    cohort.add_argument(
+        "--dicom", type=int, default=0, metavar="N", help="write the CT of the first N subjects too, 24 MB each"
+    )
+    cohort.add_argument("--workers", type=int, default=1, help="processes at work (default: %(default)s)")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Simulate what was asked for; returns 0."""
-    return {"study": _study, "slices": _slices}[arguments.what](arguments)
+    return {"study": _study, "slices": _slices, "cohort": _cohort}[arguments.what](arguments)
 
 
 def _study(arguments: argparse.Namespace) -> int:
@@ -61,4 +75,29 @@ def _slices(arguments: argparse.Namespace) -> int:
     write_contact_sheet(images, masks, sheet)
     count = json.loads((folder / "dataset.json").read_text(encoding="utf-8"))["count"]
     print(f"{count} slices in {folder}\ncontact sheet in {sheet}")
+    return 0
+
+
+def _cohort(arguments: argparse.Namespace) -> int:
+    import numpy as np
+
+    from OsteoScreenLib.cli.console import ConsoleProgress
+
+    from ..simulation.cohort import CohortRequest, write_cohort
+    from ..simulation.contact_sheet import write_contact_sheet
+
+    folder = arguments.output
+    request = CohortRequest(
+        count=arguments.count,
+        seed=arguments.seed,
+        reference_sd=arguments.reference_sd,
+        dicom=arguments.dicom,
+        workers=arguments.workers,
+    )
+    with ConsoleProgress() as progress:
+        write_cohort(folder, request, progress)
+    sheet = folder / "contact-sheet.png"
+    images, masks = (np.load(folder / "slices" / f"{name}.npy", mmap_mode="r") for name in ("images", "masks"))
+    write_contact_sheet(images, masks, sheet)
+    print(f"{arguments.count} simulated subjects, and those to exclude, in {folder}\ncontact sheet in {sheet}")
     return 0

@@ -36,10 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Train, or only export; return the exit code."""
-    import contextlib
-
     from ..training import config as configuration
-    from ..training import export
 
     config = _configuration(arguments)
     if arguments.print_config:
@@ -48,28 +45,17 @@ def run(arguments: argparse.Namespace) -> int:
         print(json.dumps(configuration.to_dict(config), indent=2))
         return 0
     _check_arguments(arguments)
-    import torch
-
-    from ..training.processes import join_processes
-    from ..training.trainer import Trainer, load_weights
+    from ..training.export import initial_weights
+    from ..training.running import export, train
 
     task = open_task(config, arguments.data)
     if not arguments.export:
-        processes = join_processes(config.device)
-        try:
-            if processes.first:
-                _save_config(arguments.output, config)
-            initial = export.initial_weights(arguments.init) if arguments.init else None
-            reason = Trainer(config, task, arguments.output, processes, initial).run(arguments.resume)
-        finally:
-            processes.close()
-        if not processes.first:
+        initial = initial_weights(arguments.init) if arguments.init else None
+        reason = train(config, task, arguments.output, initial=initial, resume=arguments.resume)
+        if reason is None:
             return 0
         print(f"Training ended: {reason}.", file=sys.stderr)
-    network = task.make_network()
-    load_weights(network, export.averaged_weights(arguments.output, config.export_from))
-    metrics = task.bundle_metrics(task.validate(network.eval(), torch.device("cpu"), contextlib.nullcontext))
-    print(export.export_bundle(arguments.output / "bundle", task.bundle_description(), network, metrics))
+    print(export(config, task, arguments.output))
     return 0
 
 
@@ -84,7 +70,7 @@ def _configuration(arguments: argparse.Namespace) -> TrainingConfig:
     elif (arguments.resume or arguments.export) and saved.is_file():
         config = configuration.load_config(saved)
     else:
-        config = configuration.TrainingConfig(task=arguments.task)
+        config = configuration.defaults(arguments.task)
     if config.task != arguments.task:
         raise UsageError(f"The configuration is for {config.task}, not for {arguments.task}.")
     names = ("steps", "minutes", "batch", "seed", "threads", "device")
@@ -105,13 +91,6 @@ def _check_arguments(arguments: argparse.Namespace) -> None:
     goes_on = arguments.resume or arguments.export
     if not goes_on and find_checkpoint(arguments.output) is not None:
         raise UsageError(f"{arguments.output} already holds a run; use --resume or another folder.")
-
-
-def _save_config(folder: Path, config: TrainingConfig) -> None:
-    from ..training.config import save_config
-
-    folder.mkdir(parents=True, exist_ok=True)
-    save_config(config, folder / "config.json")
 
 
 def main() -> int:

@@ -13,7 +13,7 @@ import hashlib
 import json
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +22,7 @@ import numpy as np
 from OsteoScreenLib.errors import InputError
 
 SCHEMA = "osteoscreen-slices/1"
+HEADER = "dataset.json"
 
 
 @dataclass(frozen=True)
@@ -89,14 +90,14 @@ class SliceDataset:
 
     def _open(self, number: int, folder: Path) -> None:
         try:
-            header = json.loads((folder / "dataset.json").read_text(encoding="utf-8"))
+            header = json.loads((folder / HEADER).read_text(encoding="utf-8"))
         except OSError as error:
             raise InputError(
                 f"{folder} is not a slice data set (no readable dataset.json); make one with 'osteoscreen simulate "
                 "slices'."
             ) from error
         except ValueError as error:
-            raise InputError(f"{folder / 'dataset.json'} is not valid JSON.") from error
+            raise InputError(f"{folder / HEADER} is not valid JSON.") from error
         if header.get("schema") != SCHEMA:
             raise InputError(f"{folder} has the schema {header.get('schema')!r}; this version reads {SCHEMA!r}.")
         images, masks = _ArrayFile(folder / "images.npy", "<i2"), _ArrayFile(folder / "masks.npy", "|u1")
@@ -133,6 +134,10 @@ class SliceDataset:
         held_out = [_draw(record.subject, seed) < fraction for record in self.records]
         train = [index for index, out in enumerate(held_out) if not out]
         return train, [index for index, out in enumerate(held_out) if out]
+
+    def of(self, part_of: Mapping[str, str], part: str) -> list[int]:
+        """Return the indices of the slices whose subject is in ``part`` by ``part_of`` (part by subject)."""
+        return [index for index, record in enumerate(self.records) if part_of.get(record.subject) == part]
 
     def check_still_there(self) -> None:
         """Raise :class:`InputError` if a folder has vanished since it was opened."""

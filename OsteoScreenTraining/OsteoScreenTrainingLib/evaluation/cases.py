@@ -91,22 +91,27 @@ def slice_set_cases(folder: Path, most: int = 0) -> Iterator[SegmentationCase]:
     count = len(dataset)
     indices = range(count) if not 0 < most < count else np.linspace(0, count - 1, most).astype(int)
     for index in indices:
-        record = dataset.records[index]
-        images, masks = dataset.read([int(index)])
-        step = record.pixel_mm
-        # Canonical: columns run towards the patient's left (-R), rows towards the back (-A).
-        geometry = Geometry((1, dataset.rows, dataset.columns), np.diag([-step, -step, 1.0, 1.0]))
-        yield SegmentationCase(
-            data=folder.resolve().name,
-            name=f"{index}",
-            level=record.values.get("level", ""),
-            kind=dataset.kinds[0],
-            hu=images[0].astype(np.float32),
-            truth=masks[0].astype(np.float32) / 255,
-            geometry=geometry,
-            k=0,
-            variants={},
-        )
+        yield slice_case(dataset, int(index), folder.resolve().name)
+
+
+def slice_case(dataset: SliceDataset, index: int, data: str) -> SegmentationCase:
+    """Return one slice of a slice data set; ``data`` is what the set is called."""
+    record = dataset.records[index]
+    images, masks = dataset.read([index])
+    step = record.pixel_mm
+    # Canonical: columns run towards the patient's left (-R), rows towards the back (-A).
+    geometry = Geometry((1, dataset.rows, dataset.columns), np.diag([-step, -step, 1.0, 1.0]))
+    return SegmentationCase(
+        data=data,
+        name=f"{index}",
+        level=record.values.get("level", ""),
+        kind=dataset.kinds[0],
+        hu=images[0].astype(np.float32),
+        truth=masks[0].astype(np.float32) / 255,
+        geometry=geometry,
+        k=0,
+        variants={},
+    )
 
 
 def outline_cases(folder: Path) -> Iterator[SegmentationCase]:

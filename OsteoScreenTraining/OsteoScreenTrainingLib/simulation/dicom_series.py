@@ -43,6 +43,7 @@ class SeriesDescription:
     sex: str = "F"
     study_date: str = "20210101"
     description: str = "Simulated chest CT, T10 to L3"
+    station: str = "SIMULATED"
 
 
 def write_dicom_series(
@@ -185,7 +186,7 @@ def _add_equipment_and_series(dataset: Dataset, description: SeriesDescription, 
     dataset.PositionReferenceIndicator = ""
     dataset.Manufacturer = MANUFACTURER
     dataset.ManufacturerModelName = "Anatomy simulator"
-    dataset.StationName = "SIMULATED"
+    dataset.StationName = description.station
     dataset.InstitutionName = "None: simulated"
 
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import json
-import os
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
@@ -12,18 +9,17 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 from scipy import ndimage
 
 from OsteoScreenLib.progress import Progress, silent
 
+from ..datasets.slice_writing import SliceSetWriter
 from .canvas import Grid, Plane, capsule, superellipse
 from .painting import Irregularity, cut_plane
 from .scanner import Scanner
 from .trunk import Trunk
 
-SCHEMA = "osteoscreen-slices/1"
 #: Raise it whenever the same seed gives another slice.
 GENERATOR = "osteoscreen-slices 4"
 SIZE = 512
@@ -158,35 +154,10 @@ def write_slices(
     Raises:
         FileExistsError: ``folder`` already holds a finished data set.
     """
-    folder = Path(folder)
-    if (folder / "dataset.json").exists():
-        raise FileExistsError(f"{folder} already holds a data set; choose another folder.")
-    folder.mkdir(parents=True, exist_ok=True)
-    images = open_memmap(folder / "images.npy", mode="w+", dtype=np.int16, shape=(count, size, size))
-    masks = open_memmap(folder / "masks.npy", mode="w+", dtype=np.uint8, shape=(count, size, size))
-    truths = []
-    for done, simulated in enumerate(_simulate_all(seed, count, workers, size)):
-        images[done], masks[done] = simulated.hu, simulated.coverage
-        truths.append(asdict(simulated.truth))
-        progress("simulate slices", done + 1, count)
-    images.flush()
-    masks.flush()
-    with open(folder / "slices.csv", "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, fieldnames=list(truths[0]))
-        writer.writeheader()
-        writer.writerows(truths)
-    description = {
-        "schema": SCHEMA,
-        "kind": "simulated",
-        "generator": GENERATOR,
-        "count": count,
-        "rows": size,
-        "columns": size,
-        "seed": seed,
-    }
-    partial_file = folder / "dataset.json.partial"
-    partial_file.write_text(json.dumps(description, indent=2), encoding="utf-8")
-    os.replace(partial_file, folder / "dataset.json")
+    with SliceSetWriter(folder, count, size, "simulated", GENERATOR, seed=seed) as slices:
+        for done, simulated in enumerate(_simulate_all(seed, count, workers, size), 1):
+            slices.add(simulated.hu, simulated.coverage, asdict(simulated.truth))
+            progress("simulate slices", done, count)
 
 
 def _simulate_all(seed: int, count: int, workers: int, size: int) -> Iterator[SimulatedSlice]:

@@ -74,11 +74,19 @@ class Trunk:
 
     @classmethod
     def random(
-        cls, rng: np.random.Generator, *, wild: float = 1.0, bmd: float | None = None, contrast: bool | None = None
+        cls,
+        rng: np.random.Generator,
+        *,
+        wild: float = 1.0,
+        bmd: float | None = None,
+        contrast: bool | None = None,
+        scale: float | None = None,
     ) -> Trunk:
-        """Draw a trunk. ``wild`` 0 keeps to the plausible, 1 goes far beyond it; ``bmd`` is L1's, mg/cm3 of CaHA."""
+        """Draw a trunk. ``wild`` 0 keeps to the plausible, 1 goes far beyond it; ``bmd`` is L1's, mg/cm3 of CaHA;
+        ``scale`` is the size of the vertebrae against the mean of Panjabi 1992."""
         u = rng.uniform
-        scale = float(np.clip(rng.normal(1.04, 0.08 + 0.05 * wild), 0.78, 1.38))
+        drawn_scale = float(np.clip(rng.normal(1.04, 0.08 + 0.05 * wild), 0.78, 1.38))
+        scale = drawn_scale if scale is None else scale
         if bmd is None:
             bmd = float(u(5, 260 + 60 * wild))
         if contrast is None:

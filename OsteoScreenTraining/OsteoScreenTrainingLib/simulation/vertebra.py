@@ -123,6 +123,11 @@ class Vertebra:
             bmd=bmd,
         )
 
+    def set_bmd(self, bmd_mg_cm3: float) -> None:
+        """Give the compartment another density (mg/cm3 of CaHA); what lies around it stays."""
+        self.bmd = bmd_mg_cm3
+        self.trabecular_hu = tissue.trabecular_hu(bmd_mg_cm3)
+
     def outline_radius(self, w: float) -> np.ndarray:
         """Return the (ANGLES,) outer radius of the body at height ``w``; angle 0 is left, a quarter turn posterior."""
         theta = np.arange(ANGLES) * (2 * np.pi / ANGLES)

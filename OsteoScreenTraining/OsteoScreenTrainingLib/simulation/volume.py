@@ -63,7 +63,7 @@ def simulate_volume(
     """
     rng = np.random.default_rng([seed, 3])
     bmd = float(rng.uniform(40, 200)) if bmd_mg_cm3 is None else bmd_mg_cm3
-    trunk = _plausible(Trunk.random(rng, wild=0.0, bmd=bmd, contrast=False))
+    trunk = plausible(Trunk.random(rng, wild=0.0, bmd=bmd, contrast=False))
     scanner = replace(
         Scanner.random(rng, wild=0.0),
         blur_sd_mm=0.5, sharpening=0.0, noise_sd=16.0, noise_sd_mm=0.6, streak_sd=0.0, coarse_mm=0.0,
@@ -97,8 +97,8 @@ def simulate_volume(
     )
 
 
-def _plausible(trunk: Trunk) -> Trunk:
-    """Return ``trunk`` with bodies alike, inside the field of view, without what a first look should not meet."""
+def plausible(trunk: Trunk) -> Trunk:
+    """Return ``trunk`` with bodies alike, inside the field of view, without what health-check subjects rarely have."""
     trunk = replace(trunk, arms=False, body_distractors=[], neighbours=[])
     model = trunk.vertebrae["L1"]
     for name, vertebra in trunk.vertebrae.items():

@@ -1,6 +1,6 @@
 """What a training run is told: a tree of frozen dataclasses that is read from and written to JSON.
 
-Every default of the segmentation is in this file. Lengths are in mm, HU amplitudes in HU, angles in degrees.
+Every default is in this file; what a file of one's own leaves out is the default of its task. Lengths are in mm, HU amplitudes in HU, angles in degrees.
 """
 
 from __future__ import annotations
@@ -96,6 +96,34 @@ class LossConfig:
 
 
 @dataclass(frozen=True)
+class ClassificationConfig:
+    """What a bone-status classifier sees, and how that is randomised.
+
+    ``model``: "model1" sees L1 and L2, "model2" L1 alone. ``hu``: "standardised" by each scan's calibration, or
+    "measured". The field is ``crop_size`` pixels of ``crop_spacing_mm``; a spacing of 0 is the study's whole slice.
+    ``masks``: the outlines that ``segmentation_model`` draws (the shipped bundle when empty), the "drawn" ones of the
+    data set, or "both". ``scanner`` keeps to the subjects of one scanner. ``class_weights`` "balanced" weighs the
+    classes alike in the loss, and is undone in the probabilities. ``label_sd_mg_cm3`` above 0 softens the target by
+    that error of the reference. Amplitudes are uniform: degrees, mm, the logarithm of the scale, HU of white noise.
+    """
+
+    model: Literal["model1", "model2"] = "model1"
+    hu: Literal["standardised", "measured"] = "standardised"
+    crop_spacing_mm: float = 0.9
+    crop_size: int = 64
+    masks: Literal["predicted", "drawn", "both"] = "predicted"
+    segmentation_model: str = ""
+    scanner: str = ""
+    class_weights: Literal["none", "balanced"] = "none"
+    label_sd_mg_cm3: float = 0.0
+    rotation_deg: float = 15.0
+    shift_mm: float = 2.0
+    zoom: float = 0.08
+    flip_probability: float = 0.5
+    noise_hu: float = 20.0
+
+
+@dataclass(frozen=True)
 class OptimiserConfig:
     """``sgd`` (Nesterov; the study's learning rate is 0.001) or ``adamw``; the rate warms up, then falls as a cosine
     to ``final_rate`` of itself."""
@@ -112,8 +140,10 @@ class OptimiserConfig:
 
 @dataclass(frozen=True)
 class ValidationConfig:
-    """Which slices are held out, by subject or generator seed, and when they are scored."""
+    """Which slices or subjects are held out, and when they are scored: those of a ``split`` that is saved with the data
+    set, of which the test part is then left alone, or a ``fraction`` by subject or generator seed."""
 
+    split: str = ""
     fraction: float = 0.03
     most: int = 64
     split_seed: int = 7
@@ -132,7 +162,8 @@ class CheckpointConfig:
 @dataclass(frozen=True)
 class TrainingConfig:
     """One training run. ``steps`` and ``minutes`` are budgets: the schedule ends with whichever comes first, and 0
-    means none. Only a budget in steps repeats bit for bit. ``batch`` is the global batch, over all processes;
+    means none. Only a budget in steps repeats bit for bit. ``most`` limits the slices (of a classification: subjects)
+    to train on, drawn by ``seed``; 0 is all. ``batch`` is the global batch, over all processes;
     ``micro_batches`` splits each process's share into that many forward passes (less memory, ghost batches)."""
 
     task: str = "segmentation"
@@ -142,6 +173,7 @@ class TrainingConfig:
     window_hu: tuple[float, float] = (-275.0, 850.0)
     steps: int = 10000
     minutes: float = 0.0
+    most: int = 0
     batch: int = 16
     micro_batches: int = 1
     seed: int = 1
@@ -154,6 +186,7 @@ class TrainingConfig:
     patches: PatchConfig = field(default_factory=PatchConfig)
     intensity: IntensityConfig = field(default_factory=IntensityConfig)
     loss: LossConfig = field(default_factory=LossConfig)
+    classification: ClassificationConfig = field(default_factory=ClassificationConfig)
     optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
     validation: ValidationConfig = field(default_factory=ValidationConfig)
     checkpoints: CheckpointConfig = field(default_factory=CheckpointConfig)
@@ -163,6 +196,27 @@ class TrainingConfig:
             raise UsageError("The training has no budget; set steps or minutes above 0.")
         if self.batch < 1 or self.micro_batches < 1:
             raise UsageError("batch and micro_batches must be at least 1.")
+
+        if self.most < 0:
+            raise UsageError("most must be 0 (all) or above.")
+
+
+#: What a classification has otherwise than a segmentation; the mediastinal window is the study's.
+_CLASSIFICATION: dict[str, Any] = {
+    "task": "classification",
+    "network": {"name": "study_classifier", "parameters": {"in_channels": 2, "base_width": 8}},
+    "window_hu": [-160.0, 240.0],
+    "steps": 1500,
+    "batch": 32,
+    "export_from": "best",
+    "optimiser": {"learning_rate": 0.003, "weight_decay": 0.05, "average_decay": 0.99},
+    "validation": {"every_steps": 100},
+}
+
+
+def defaults(task: str) -> TrainingConfig:
+    """Return the configuration that a task begins with."""
+    return from_dict(_CLASSIFICATION) if task == "classification" else TrainingConfig(task=task)
 
 
 def to_dict(config: TrainingConfig) -> dict[str, Any]:
@@ -177,8 +231,19 @@ def from_dict(values: Mapping[str, Any]) -> TrainingConfig:
     Raises:
         UsageError: a key is unknown (the nearest right name is given) or a value has the wrong type.
     """
+    if isinstance(values, Mapping) and values.get("task") == "classification":
+        values = merged(_CLASSIFICATION, values)
     config: TrainingConfig = _build(TrainingConfig, values, "")
     return config
+
+
+def merged(base: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return ``base`` with ``values`` over it, section by section."""
+    result = dict(base)
+    for key, value in values.items():
+        section = isinstance(value, Mapping) and isinstance(base.get(key), Mapping)
+        result[key] = merged(base[key], value) if section else value
+    return result
 
 
 def load_config(path: str | os.PathLike[str]) -> TrainingConfig:

@@ -42,15 +42,21 @@ class HostBatch:
 class SegmentationTask:
     """Patches at the two scales of inference from a slice data set; see ``task.Task``.
 
+    Args:
+        split: places in ``dataset`` to train on, and those that are held out.
+
     Raises:
         UsageError: nothing is left to train on, or to validate on.
     """
 
-    def __init__(self, config: TrainingConfig, dataset: SliceDataset):
+    def __init__(self, config: TrainingConfig, dataset: SliceDataset, split: tuple[list[int], list[int]]):
         self.config = config
         self.dataset = dataset
         self.shape = (dataset.rows, dataset.columns)
-        self.train, held_out = dataset.split(config.validation.fraction, config.validation.split_seed)
+        self.train, held_out = split
+        if 0 < config.most < len(self.train):
+            order = np.random.default_rng([config.seed, 1_000_019]).permutation(self.train)
+            self.train = sorted(int(place) for place in order[: config.most])
         self.held_out = self._choose(held_out)
         if not self.train:
             raise UsageError("No slices are left to train on; lower validation.fraction or add slices.")
@@ -139,8 +145,7 @@ class SegmentationTask:
                 scores.append((b > 0, 2 * overlap / (a + b) if a + b else 1.0))
         return scores
 
-    def bundle_description(self) -> dict[str, Any]:
-        kinds = sorted(set(self.dataset.kinds))
+    def bundle_description(self, network: nn.Module) -> dict[str, Any]:
         patches = self.config.patches
         side = math.ceil(_FIELD_OF_VIEW_MM / patches.locate_mm / _SIZE_MULTIPLE) * _SIZE_MULTIPLE
         return {
@@ -155,16 +160,20 @@ class SegmentationTask:
             },
             "classes": ["trabecular compartment"],
             "training": {
-                "data": f"{self.size} {' and '.join(kinds)} axial CT slices, {len(self.held_out)} held out",
-                "kind": kinds[0] if len(kinds) == 1 and kinds[0] in ("simulated", "real") else "mixed",
+                "data": f"{self.size} {' and '.join(sorted(set(self.dataset.kinds)))} axial CT slices, {len(self.held_out)} held out",
+                "kind": self._kind(),
             },
             "licence": "Apache-2.0",
         }
 
+    def _kind(self) -> str:
+        kinds = set(self.dataset.kinds)
+        return kinds.pop() if kinds in ({"simulated"}, {"real"}) else "mixed"
+
     def bundle_metrics(self, metrics: dict[str, float]) -> list[dict[str, Any]]:
         """Return what :meth:`validate` found as the card's list of metrics."""
         names = {"dsc_outline": "DSC, mean, outline patches", "dsc_locate": "DSC, mean, locate patches"}
-        kind = self.bundle_description()["training"]["kind"]
+        kind = self._kind()
         data = f"held-out {kind} slices"
         return [
             {"name": text, "value": round(metrics[name], 4), "data": data, "kind": kind, "n": len(self.held_out)}

@@ -1,4 +1,4 @@
-"""What the trainer asks of a task; segmentation is one, bone-status classification is to be another."""
+"""What the trainer asks of a task: segmentation, or bone-status classification."""
 
 from __future__ import annotations
 
@@ -37,8 +37,9 @@ class Task(Protocol):
     def check(self) -> None:
         """Raise an error with a clear sentence if the data are no longer there."""
 
-    def bundle_description(self) -> dict[str, Any]:
-        """Return role, architecture, preprocessing, classes and the training data of the bundle to export."""
+    def bundle_description(self, network: nn.Module) -> dict[str, Any]:
+        """Return role, architecture, preprocessing, classes and the training data of the bundle to export, which is to
+        hold ``network``."""
 
     def bundle_metrics(self, metrics: dict[str, float]) -> list[dict[str, Any]]:
         """Return the metrics of :meth:`validate` as the list that a bundle's card holds."""

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 from OsteoScreenLib.errors import UsageError
 
 if TYPE_CHECKING:
+    from OsteoScreenLib.models import Bundle
+
     from .config import TrainingConfig
     from .task import Task
 
 #: Names that a configuration's ``task`` may have.
-TASKS = ("segmentation",)
+TASKS = ("segmentation", "classification")
 
 
 def open_task(config: TrainingConfig, folders: Sequence[Path]) -> Task:
@@ -24,8 +26,48 @@ def open_task(config: TrainingConfig, folders: Sequence[Path]) -> Task:
         InputError: a data set cannot be read.
     """
     if config.task == "segmentation":
-        from ..datasets.slices import SliceDataset
-        from .segmentation_task import SegmentationTask
-
-        return SegmentationTask(config, SliceDataset(folders))
+        return _segmentation(config, folders)
+    if config.task == "classification":
+        return _classification(config, folders)
     raise UsageError(f"Unknown task {config.task!r} in the configuration; known are {', '.join(TASKS)}.")
+
+
+def _segmentation(config: TrainingConfig, folders: Sequence[Path]) -> Task:
+    from ..datasets.folder import MANIFEST, SLICES, DataSet
+    from ..datasets.slices import SliceDataset
+    from ..datasets.splits import load_split
+    from .segmentation_task import SegmentationTask
+
+    slices = SliceDataset([folder / SLICES if (folder / MANIFEST).is_file() else folder for folder in folders])
+    if not config.validation.split:
+        return SegmentationTask(config, slices, slices.split(config.validation.fraction, config.validation.split_seed))
+    if len(folders) != 1:
+        raise UsageError("validation.split is that of one data set; name one with --data.")
+    parts = load_split(DataSet(folders[0]), config.validation.split).part_of()
+    return SegmentationTask(config, slices, (slices.of(parts, "training"), slices.of(parts, "validation")))
+
+
+def _classification(config: TrainingConfig, folders: Sequence[Path]) -> Task:
+    from ..datasets.folder import DataSet
+    from ..datasets.predictions import predict_masks
+    from .classification_task import ClassificationTask
+
+    if len(folders) != 1:
+        raise UsageError("A classification is trained on one data set of subjects; name one with --data.")
+    data, options = DataSet(folders[0]), config.classification
+    masks: list[Path | None] = []
+    if options.masks in ("predicted", "both"):
+        bundle = _segmentation_bundle(options.segmentation_model)
+        masks.append(predict_masks(data, bundle, device=config.device))
+    if options.masks in ("drawn", "both"):
+        masks.append(None)
+    return ClassificationTask(config, data, masks)
+
+
+def _segmentation_bundle(name: str) -> Bundle:
+    from OsteoScreenLib.models import default_bundle, load_bundle
+
+    bundle = load_bundle(name, "segmentation") if name else default_bundle("segmentation")
+    if bundle is None:
+        raise UsageError("No segmentation bundle ships here; name one in classification.segmentation_model.")
+    return bundle

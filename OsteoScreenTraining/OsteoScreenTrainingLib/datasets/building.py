@@ -1,0 +1,161 @@
+"""The slices of a data set, made from the CT and the outlines that its manifest names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy import ndimage
+
+from OsteoScreenLib.ct import CT, open_ct
+from OsteoScreenLib.errors import InputError, OsteoScreenError, UsageError
+from OsteoScreenLib.levels import parse_level, read_vertebrae
+from OsteoScreenLib.progress import Progress, silent
+
+from .folder import HEADER, LEVELS, SLICES, DataSetHeader, write_header
+from .manifest import MANIFEST, Subject, read_manifest, write_manifest
+from .slice_writing import SliceSetWriter, level_values
+from .slices import HEADER as SLICES_HEADER
+
+GENERATOR = "osteoscreen-dataset-build 1"
+#: Side of the study's slices in pixels; others are resampled to it.
+SIZE = 512
+#: A pixel is square where its sides differ by no more than this share.
+_SQUARE = 1e-3
+
+
+@dataclass(frozen=True)
+class BuiltSubject:
+    """A subject's slices by level, (rows, columns) int16 HU and uint8 coverage 0..255, and what the CT says of it."""
+
+    subject: Subject
+    pixel_mm: float
+    slices: dict[str, tuple[np.ndarray, np.ndarray]]
+
+
+def build_slices(folder: Path, progress: Progress = silent) -> dict[str, str]:
+    """Cut the L1 and L2 slices of a real data set from its CT; return why subjects were left out, by name.
+
+    ``subjects.csv`` is all that has to be there, with the columns ct, masks, l1_z_mm and l2_z_mm filled in. What a CT
+    says of itself (date, age, sex, tube voltage, series, the scanner's own calibration) fills the cells that are
+    empty; a cell that is filled in is never changed.
+
+    Raises:
+        UsageError: the slices are there already.
+        InputError: no subject has a CT with both levels and outlines, or the folder cannot be written to.
+    """
+    if (folder / SLICES / SLICES_HEADER).exists():
+        raise UsageError(f"{folder / SLICES} is there already; remove it to build the slices again.")
+    subjects = read_manifest(folder / MANIFEST)
+    wanted = [s for s in subjects if s.ct and s.masks and s.l1_z_mm is not None and s.l2_z_mm is not None]
+    if not wanted:
+        raise InputError(f"No subject in {folder / MANIFEST} has ct, masks, l1_z_mm and l2_z_mm; fill them in.")
+    left_out: dict[str, str] = {}
+    described = {subject.subject: subject for subject in subjects}
+    kept: list[str] = []
+    staging = folder / f".{SLICES}"
+    staging.mkdir(exist_ok=True)
+    try:
+        for done, (name, built) in enumerate(_built(folder, wanted), 1):
+            if isinstance(built, str):
+                left_out[name] = built
+            else:
+                described[name] = built.subject
+                _stage(staging / f"{name}.npz", built)
+                kept.append(name)
+            progress("Cutting the slices", done, len(wanted))
+        if not kept:
+            raise InputError(f"No slice could be cut; the first reason: {next(iter(left_out.values()))}")
+        _assemble(folder, staging, kept)
+    finally:
+        for path in staging.glob("*.npz"):
+            path.unlink()
+        staging.rmdir()
+    write_manifest(described.values(), folder / MANIFEST)
+    if not (folder / HEADER).exists():
+        write_header(folder, DataSetHeader(kind="real", generator=GENERATOR))
+    return left_out
+
+
+def _built(folder: Path, subjects: Sequence[Subject]) -> Iterator[tuple[str, BuiltSubject | str]]:
+    for subject in subjects:
+        try:
+            yield subject.subject, build_subject(folder, subject)
+        except OsteoScreenError as error:
+            yield subject.subject, str(error)
+
+
+def build_subject(folder: Path, subject: Subject) -> BuiltSubject:
+    """Cut one subject's slices.
+
+    Raises:
+        InputError: the CT or the outlines cannot be read, an outline does not lie on its slice, or pixels are not
+            square.
+        UsageError: a level lies outside the scan.
+    """
+    ct = open_ct(_inside(folder, subject.ct), series=subject.series_uid)
+    row_mm, column_mm = ct.geometry.pixel_spacing_mm
+    if abs(row_mm / column_mm - 1) > _SQUARE or ct.geometry.shape[1] != ct.geometry.shape[2]:
+        raise InputError("The slices or their pixels are not square; resample the CT.")
+    outlines = read_vertebrae(_inside(folder, subject.masks), list(LEVELS))
+    slices = {}
+    for level, z_mm in zip(LEVELS, (subject.l1_z_mm, subject.l2_z_mm), strict=True):
+        k = parse_level(str(z_mm), ct, level).slice_index
+        if level not in outlines:
+            raise InputError(f"The outlines hold no {level}; draw it.")
+        coverage = outlines[level].coverage_on(ct.geometry, k)
+        if not (coverage > 0.5).any():
+            raise InputError(f"The outline of {level} does not lie on its centre slice.")
+        slices[level] = (_resized(ct.slice(k), np.int16, 1.0), _resized(coverage, np.uint8, 255.0))
+    pixel_mm = float(row_mm) * ct.geometry.shape[1] / SIZE
+    return BuiltSubject(_described(subject, ct), pixel_mm, slices)
+
+
+def _inside(folder: Path, path: str | None) -> Path:
+    """Return a path of the manifest; one that leaves the data set's folder is the user's own affair, and allowed."""
+    assert path is not None
+    return folder / path
+
+
+def _resized(image: np.ndarray, kind: type, scale: float) -> np.ndarray:
+    if image.shape[0] != SIZE:
+        zoom = SIZE / image.shape[0]
+        image = ndimage.zoom(image.astype(np.float32), zoom, order=1, grid_mode=True, mode="nearest")
+    return np.round(image * scale).astype(kind)
+
+
+def _described(subject: Subject, ct: CT) -> Subject:
+    """Fill a subject's empty cells with what the CT says."""
+    said, osteo = ct.acquisition, ct.acquisition.osteo
+    found: dict[str, Any] = {
+        "study_date": said.study_date,
+        "age_years": said.age_years,
+        "sex": said.sex if said.sex in ("F", "M") else None,
+        "kvp": said.kvp,
+        "series_uid": ct.describe().series_instance_uid,
+        "calibration_slope": None if osteo is None else osteo.slope,
+        "calibration_intercept": None if osteo is None else osteo.intercept,
+    }
+    empty = {name: value for name, value in found.items() if getattr(subject, name) is None and value is not None}
+    if subject.calibration_slope is not None:
+        empty = {name: value for name, value in empty.items() if not name.startswith("calibration")}
+    return replace(subject, **empty)
+
+
+def _assemble(folder: Path, staging: Path, names: Sequence[str]) -> None:
+    with SliceSetWriter(folder / SLICES, len(names) * len(LEVELS), SIZE, "real", GENERATOR) as writer:
+        for number, name in enumerate(names):
+            with np.load(staging / f"{name}.npz", allow_pickle=False) as built:
+                pixel_mm = float(built["pixel_mm"])
+                for place, level in enumerate(LEVELS, number * len(LEVELS)):
+                    hu, coverage = built[f"{level}_hu"], built[f"{level}_coverage"]
+                    writer.add(hu, coverage, level_values(place, name, level, coverage, pixel_mm))
+
+
+def _stage(path: Path, built: BuiltSubject) -> None:
+    arrays = {f"{level}_hu": hu for level, (hu, _) in built.slices.items()}
+    arrays |= {f"{level}_coverage": coverage for level, (_, coverage) in built.slices.items()}
+    np.savez(path, allow_pickle=False, pixel_mm=np.array(built.pixel_mm), **arrays)

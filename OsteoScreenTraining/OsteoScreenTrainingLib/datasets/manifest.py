@@ -1,0 +1,167 @@
+"""The manifest of a data set, ``subjects.csv``: one row per subject, those who are excluded included.
+
+What a column means and which values it takes is in ``manifest.schema.json`` beside this module; an empty cell is a
+value that is not known.
+"""
+
+from __future__ import annotations
+
+import csv
+import datetime
+import io
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal
+
+from OsteoScreenLib.errors import InputError
+from OsteoScreenLib.results_io import write_text_atomically
+
+MANIFEST = "subjects.csv"
+SCHEMA_PATH = Path(__file__).with_name("manifest.schema.json")
+
+_NUMBERS = {
+    "age_years", "kvp", "l1_z_mm", "l2_z_mm", "bmd_l1", "bmd_l2", "bmd_individual", "calibration_slope",
+    "calibration_intercept",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One subject: who, scanned when and where, which slices, and the reference BMD. ``None`` is not known.
+
+    Attributes:
+        subject: a name without meaning; never a patient's name or number.
+        study_date: of the scan.
+        age_years, sex: completed years; "F" or "M".
+        scanner: which scanner, for subgroups and for its calibration.
+        kvp: tube voltage, kV.
+        ct: path of the CT, relative to the data set's folder.
+        masks: path of the drawn outlines of L1 and L2, likewise.
+        series_uid: SeriesInstanceUID, to find a series that is there twice.
+        l1_z_mm, l2_z_mm: centre slices, RAS S in mm; ``None`` where the scan does not hold the level.
+        bmd_l1, bmd_l2, bmd_individual: reference BMD, mg/cm3 of ``mineral``; the individual's is the mean.
+        mineral: "CaHA" or "K2HPO4".
+        method: how the reference was measured.
+        calibration_slope, calibration_intercept: the line from this scan's HU to BMD at its date; the nominal one
+            where there is none.
+        findings: what a reader saw in L1 or L2 ("implant", "fracture", "degeneration"), separated by ";".
+    """
+
+    subject: str
+    study_date: datetime.date | None = None
+    age_years: float | None = None
+    sex: Literal["F", "M"] | None = None
+    scanner: str | None = None
+    kvp: float | None = None
+    ct: str | None = None
+    masks: str | None = None
+    series_uid: str | None = None
+    l1_z_mm: float | None = None
+    l2_z_mm: float | None = None
+    bmd_l1: float | None = None
+    bmd_l2: float | None = None
+    bmd_individual: float | None = None
+    mineral: Literal["CaHA", "K2HPO4"] | None = None
+    method: str | None = None
+    calibration_slope: float | None = None
+    calibration_intercept: float | None = None
+    findings: str | None = None
+
+    @property
+    def bmd(self) -> float | None:
+        """The individual's reference BMD: as given, else the mean of L1 and L2, else ``None``."""
+        if self.bmd_individual is not None:
+            return self.bmd_individual
+        if self.bmd_l1 is None or self.bmd_l2 is None:
+            return None
+        return (self.bmd_l1 + self.bmd_l2) / 2
+
+
+COLUMNS = tuple(item.name for item in fields(Subject))
+
+
+@lru_cache(maxsize=1)
+def manifest_schema() -> dict[str, Any]:
+    """Return the JSON schema (draft 2020-12) of a row, its empty cells left out."""
+    schema: dict[str, Any] = json.loads(SCHEMA_PATH.read_text(encoding="utf-8"))
+    return schema
+
+
+def read_manifest(path: str | os.PathLike[str]) -> list[Subject]:
+    """Read a manifest.
+
+    Raises:
+        InputError: it cannot be read, lacks the column ``subject``, names a subject twice, or holds a value that its
+            schema does not take; the sentence names the line and the column.
+    """
+    path = Path(path)
+    try:
+        with open(path, newline="", encoding="utf-8-sig") as file:
+            rows = list(csv.DictReader(file))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"The manifest {path} cannot be read: {getattr(error, 'strerror', None) or error}.") from error
+    subjects = [_subject(row, f"{path}, line {line}") for line, row in enumerate(rows, 2)]
+    seen: dict[str, int] = {}
+    for line, subject in enumerate(subjects, 2):
+        if subject.subject in seen:
+            raise InputError(
+                f"{path}, line {line}: the subject {subject.subject} is in line {seen[subject.subject]} already; "
+                "keep one study of each subject."
+            )
+        seen[subject.subject] = line
+    if not subjects:
+        raise InputError(f"The manifest {path} names no subject.")
+    return subjects
+
+
+def write_manifest(subjects: Iterable[Subject], path: str | os.PathLike[str]) -> None:
+    """Write a manifest, whole or not at all."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for subject in subjects:
+        writer.writerow(["" if (value := getattr(subject, name)) is None else str(value) for name in COLUMNS])
+    write_text_atomically(text.getvalue(), path)
+
+
+def _subject(row: dict[str, Any], where: str) -> Subject:
+    if None in row:
+        raise InputError(f"{where}: there are more cells than columns.")
+    given = {name: text.strip() for name, text in row.items() if name in COLUMNS and text and text.strip()}
+    document: dict[str, Any] = {name: _number(text, name, where) for name, text in given.items()}
+    problem = _problem(document)
+    if problem:
+        raise InputError(f"{where}: {problem}.")
+    if "study_date" in document:
+        try:
+            document["study_date"] = datetime.date.fromisoformat(document["study_date"])
+        except ValueError as error:
+            raise InputError(f"{where}: study_date {document['study_date']!r} is no date (YYYY-MM-DD).") from error
+    return Subject(**document)
+
+
+def _number(text: str, name: str, where: str) -> Any:
+    if name not in _NUMBERS:
+        return text
+    try:
+        return float(text)
+    except ValueError as error:
+        raise InputError(f"{where}: {name} {text!r} is no number (with a decimal point).") from error
+
+
+def _problem(document: dict[str, Any]) -> str | None:
+    from jsonschema import Draft202012Validator
+    from jsonschema.exceptions import best_match
+
+    if any(isinstance(value, float) and value != value for value in document.values()):
+        return "a NaN is no value; leave the cell empty"
+    error = best_match(Draft202012Validator(manifest_schema()).iter_errors(document))
+    if error is None:
+        return None
+    column = str(error.absolute_path[0]) if error.absolute_path else "the row"
+    advice = error.schema.get("description", "") if isinstance(error.schema, dict) else ""
+    return f"{column}: {error.message[:200]}" + (f" ({advice})" if advice else "")

@@ -1,0 +1,201 @@
+"""What the networks have to be better than: measured BMD, published HU thresholds, the ideal observer, the paper."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from OsteoScreenLib.results import BONE_STATUSES
+
+from ..bone_status import baseline_scores, compare_models, hu_threshold_tests, score_measured, score_probabilities
+from ..paper import Model, paper
+from ..statistics.delong import auc_with_interval
+from ..statistics.ideal_observer import expected_aucs
+from .model_tables import RATES, WORDS, score
+from .results import MAIN, StudyResults
+from .study_table import StudyTable
+from .tables import Cell, fixed, p_value, with_interval
+
+BASELINE = "measured BMD"
+
+
+def baseline(results: StudyResults, names: Sequence[str]) -> np.ndarray:
+    """Return the measured BMD of some subjects, (n,) mg/cm3."""
+    return np.array([results.measured["model"].bmd[name] for name in names])
+
+
+def baseline_table(results: StudyResults) -> StudyTable:
+    """Return both models against the category of the measured BMD, and whether either is better."""
+    names = results.judged()
+    truth, measured = results.statuses(names), baseline(results, names)
+    found = score_measured(truth, measured)
+    values: list[list[Cell]] = []
+    for status in BONE_STATUSES:
+        auc = found.aucs[status]
+        if auc is not None:
+            values.append([BASELINE, status, auc.value, auc.low, auc.high, found.overall.accuracy.value, None, None])
+    for model in MAIN:
+        answers = results.answers(model, names)
+        scored, tests = score_probabilities(truth, answers), compare_models(truth, answers, baseline_scores(measured))
+        for status in BONE_STATUSES:
+            auc, test = scored.classes[status].auc, tests[status]
+            if auc is not None and test is not None:
+                values.append(
+                    [WORDS[model], status, auc.value, auc.low, auc.high, scored.overall.accuracy.value]
+                    + [test.difference, test.p]
+                )
+    rows = [
+        [v[0] if v[1] == BONE_STATUSES[0] else "", v[1], with_interval(*map(float, v[2:5]), 3)]  # type: ignore[arg-type,call-arg]
+        + [fixed(float(v[5] or 0), 3)]
+        + (["", ""] if v[6] is None else [fixed(float(v[6]), 4), p_value(float(v[7] or 0))])
+        for v in values
+    ]
+    return StudyTable(
+        "baselines",
+        "The networks beside the measured BMD",
+        ["method", "class", "auc", "auc_low", "auc_high", "accuracy", "difference", "p"],
+        values,
+        ["method", "class", "AUC (95 % CI)", "accuracy", "AUC less that of the BMD", "P"],
+        rows,
+        verdict(values),
+    )
+
+
+def verdict(values: Sequence[Sequence[Cell]]) -> str:
+    """Say in a sentence whether the networks are better than the measurement, from the rows of the table."""
+    tested = [(str(v[0]), str(v[1]), float(v[6]), float(v[7] or 0)) for v in values if v[6] is not None]
+    better = [f"{model} for {status}" for model, status, difference, p in tested if difference > 0 and p < 0.05]
+    worse = [f"{model} for {status}" for model, status, difference, p in tested if difference < 0 and p < 0.05]
+    if not better and not worse:
+        return "No network differs from the mean HU through the calibration (P ≥ .05 for every class)."
+    parts = []
+    if better:
+        parts.append(f"Better than the measured BMD at P < .05: {', '.join(better)}.")
+    if worse:
+        parts.append(f"Worse than the measured BMD at P < .05: {', '.join(worse)}.")
+    if not better:
+        parts.append("No network is better than the mean HU through the calibration.")
+    return " ".join(parts)
+
+
+def hu_table(results: StudyResults) -> StudyTable:
+    """Return the published L1-HU thresholds as tests for osteoporosis by the reference."""
+    names = [name for name in results.judged()]
+    hu = [results.measured["model"].hu[name, "L1"] for name in names]
+    values: list[list[Cell]] = []
+    rows: list[list[Cell]] = []
+    for test in hu_threshold_tests(hu, results.statuses(names)):
+        rates = [getattr(test.metrics, rate) for rate in RATES]
+        values.append([test.threshold_hu, *(x for r in rates for x in (r.value, r.low, r.high)), test.source])
+        rows.append([f"{test.threshold_hu:g} HU", *(fixed(rate.value, 3) for rate in rates), test.source])
+    return StudyTable(
+        "hu-thresholds",
+        "Published thresholds of L1 HU, as tests for osteoporosis",
+        ["threshold_hu", *(f"{rate}{end}" for rate in RATES for end in ("", "_low", "_high")), "source"],
+        values,
+        ["L1 at most", "Se", "Sp", "PPV", "NPV", "Ac", "source"],
+        rows,
+        "HU as measured, on whichever scanner. The thresholds were set against DXA; the reference here is QCT.",
+    )
+
+
+def ceiling_table(results: StudyResults) -> StudyTable | None:
+    """Return the models beside the ideal observers, who know the true BMD; None for real data."""
+    names = results.judged()
+    ideal = results.ideal(names)
+    one_level = results.ideal(names, "L1")
+    if ideal is None or one_level is None:
+        return None
+    truth = results.statuses(names)
+    everyone = [subject.subject for subject in results.subjects()]
+    posterior = results.ideal(everyone)
+    assert posterior is not None
+    observers = {"ideal observer": ideal, "ideal observer of L1 alone": one_level}
+    answers = observers | {WORDS[model]: results.answers(model, names) for model in MAIN}
+    expected = {
+        "ideal observer": expected_aucs(posterior, posterior),
+        "ideal observer of L1 alone": expected_aucs(posterior, results.ideal(everyone, "L1")),
+    }
+    own = {"Model 1": "ideal observer", "Model 2": "ideal observer of L1 alone"}
+    values: list[list[Cell]] = []
+    for who, table in answers.items():
+        for k, status in enumerate(BONE_STATUSES):
+            auc = auc_with_interval(truth == k, table[:, k]).value
+            best = auc_with_interval(truth == k, ideal[:, k]).value
+            same = auc_with_interval(truth == k, answers[own.get(who, who)][:, k]).value
+            in_all = expected[who][status] if who in expected else None
+            values.append([who, status, auc, auc - best, auc - same if who in own else None, in_all])
+    rows = [
+        [v[0] if v[1] == BONE_STATUSES[0] else "", v[1], *("" if x is None else fixed(float(x), 4) for x in v[2:])]
+        for v in values
+    ]
+    sd = results.data.header.reference_sd_mg_cm3
+    return StudyTable(
+        "ceiling",
+        "The ceiling: what an observer reaches who knows the true BMD",
+        ["observer", "class", "auc", "less_ideal", "less_ideal_of_same_levels", "expected_auc"],
+        values,
+        ["observer", "class", "AUC", "less the ideal's", "less that of the ideal who knows the same levels"]
+        + ["expected over all subjects"],
+        rows,
+        f"The reference has an error of SD {sd:g} mg/cm³, so that even the truth does not tell every class. AUC on the "
+        "test subjects; the last column is the mean over all errors that the reference might have made.",
+    )
+
+
+def paper_table(results: StudyResults) -> StudyTable:
+    """Return the paper's numbers beside ours, test subjects."""
+    published = paper()
+    values: list[list[Cell]] = []
+    for model in MAIN:
+        found = score(results.classifiers[model], "test")
+        for status in BONE_STATUSES:
+            theirs, ours = published.performance[_model(model), "test", status], found.classes[status]
+            if ours.auc is not None:
+                values.append(
+                    [f"{WORDS[model]}, {status}: AUC", theirs.auc, theirs.low, theirs.high]
+                    + [ours.auc.value, ours.auc.low, ours.auc.high]
+                )
+            for rate in RATES:
+                one = getattr(ours.at_argmax, rate)
+                values.append(
+                    [f"{WORDS[model]}, {status}: {rate}", getattr(theirs, rate), None, None]
+                    + [one.value, one.low, one.high]
+                )
+    dsc = results.network("dcnn").column("dsc")
+    values.append(["DSC of the DCNN, mean", published.dsc_range.mean, None, None, float(dsc.mean()), None, None])
+    values.append(["DSC of the DCNN, SD over slices", published.dsc.sd, None, None, float(dsc.std(ddof=1)), None, None])
+    rows = [[v[0], _shown(v[1:4]), _shown(v[4:7])] for v in values]
+    return StudyTable(
+        "paper-and-ours",
+        "The paper's numbers and ours, test subjects",
+        ["quantity", "paper", "paper_low", "paper_high", "ours", "ours_low", "ours_high"],
+        values,
+        ["", "the paper", "here"],
+        rows,
+        "The paper gives intervals for AUC only. "
+        + ("Its subjects are people, ours are simulated." if results.simulated else ""),
+    )
+
+
+def contradictions_table() -> StudyTable:
+    """Return where the paper contradicts itself, and what was taken instead."""
+    values: list[list[Cell]] = [[c.where, c.printed, c.correct, c.why] for c in paper().contradictions]
+    header = ["where", "printed", "taken", "why"]
+    return StudyTable(
+        "paper-contradictions", "Where the paper contradicts itself", header, values, header, values, kind="published"
+    )
+
+
+def _model(name: str) -> Model:
+    return "model1" if name == "model1" else "model2"
+
+
+def _shown(numbers: Sequence[Cell]) -> str:
+    value, low, high = numbers
+    if value is None:
+        return ""
+    if low is None or high is None:
+        return fixed(float(value), 3)
+    return with_interval(float(value), float(low), float(high), 3)

@@ -1,0 +1,42 @@
+"""A table of the study in two forms: for programs, one number to a cell, and for readers, as it is printed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from .page import TABLES, Kind, PageTable
+from .tables import Cell, write_table
+
+
+@dataclass(frozen=True)
+class StudyTable:
+    """A table by the name of its files.
+
+    Attributes:
+        columns, values: what is written to NAME.csv and NAME.json.
+        header, rows: what the page shows.
+        kind: where its numbers come from, where that is not the page's own kind.
+    """
+
+    name: str
+    title: str
+    columns: Sequence[str]
+    values: Sequence[Sequence[Cell]]
+    header: Sequence[str]
+    rows: Sequence[Sequence[Cell]]
+    note: str = ""
+    kind: Kind | None = None
+
+    def write(self, folder: Path) -> PageTable:
+        """Write both files into ``folder``/tables and return the table as the page takes it."""
+        write_table(folder / TABLES / self.name, list(self.columns), [list(row) for row in self.values])
+        return PageTable(
+            title=self.title,
+            csv=f"{self.name}.csv",
+            header=list(self.header),
+            rows=[list(row) for row in self.rows],
+            note=self.note,
+            kind=self.kind,
+        )
