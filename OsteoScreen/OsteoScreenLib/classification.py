@@ -72,7 +72,10 @@ class Classifier(BundleRunner):
         self.standardised = preprocessing["hu"] == "standardised"
         self.crop: dict[str, float] | None = preprocessing.get("crop")
         # A bundle that states no temperature was not calibrated, and its values stand as they are.
-        self.temperature = float(bundle.description.get("postprocessing", {"temperature": 1.0})["temperature"])
+        postprocessing = bundle.description.get("postprocessing", {})
+        self.temperature = float(postprocessing.get("temperature", 1.0))
+        weights = postprocessing.get("class_weights", [1.0] * len(BONE_STATUSES))
+        self.class_weights = torch.tensor(weights, dtype=torch.double)
 
     def classify(
         self, slices: Mapping[str, MaskedSlice], line: Calibration | None = None, kvp_factor: float = 1.0
@@ -95,7 +98,7 @@ class Classifier(BundleRunner):
         if self.standardised and line is None:
             raise UsageError(f"The bundle {self.bundle.name} sees standardised HU; give the scan's line to BMD.")
         channels = [self._channel(level, slices[level], line, kvp_factor) for level in self.levels]
-        values = self._forward(torch.cat(channels, dim=1))[0].double()
+        values = self._forward(torch.cat(channels, dim=1))[0].double().cpu() - torch.log(self.class_weights)
         shares = torch.softmax(values / self.temperature, dim=0).tolist()
         if not all(map(math.isfinite, shares)):
             raise BundleError(f"The network of the bundle {self.bundle.name} gave no number; try --device cpu.")

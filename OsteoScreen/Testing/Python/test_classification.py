@@ -91,6 +91,19 @@ def test_the_temperature_divides_the_networks_values(tmp_path):
     assert max(warm.values()) < max(plain.values())
 
 
+def test_the_weights_of_the_classes_in_the_loss_are_undone_before_the_temperature(tmp_path):
+    weights = torch.tensor([0.5, 1.0, 3.0], dtype=torch.double)
+    slices = {"L1": masked(115.0), "L2": masked(115.0)}
+    plain = classifier(tmp_path / "plain").classify(slices, NOMINAL).probabilities
+    values = torch.tensor(list(plain.values()), dtype=torch.double).log() - weights.log()
+    for name, temperature in (("alone", {}), ("warm", {"temperature": 2.0})):
+        runner = classifier(tmp_path / name, postprocessing={"class_weights": weights.tolist(), **temperature})
+        expected = torch.softmax(values / temperature.get("temperature", 1.0), dim=0).tolist()
+        found = runner.classify(slices, NOMINAL).probabilities
+        assert list(found.values()) == pytest.approx(expected, abs=1e-6)
+        assert found != pytest.approx(plain, abs=1e-3)
+
+
 # -- HU of several scanners
 
 
@@ -209,7 +222,9 @@ ARCHITECTURE = description()["architecture"]
         ({"preprocessing": {**PREPROCESSING, "hu": "raw"}}, "hu"),
         ({"preprocessing": {**PREPROCESSING, "crop": {"spacing_mm": 1.0, "size": 16}}}, "32"),
         ({"postprocessing": {"temperature": 0}}, "temperature"),
-        ({"postprocessing": {}}, "temperature"),
+        ({"postprocessing": {}}, "non-empty"),
+        ({"postprocessing": {"class_weights": [1.0, 2.0]}}, "class_weights"),
+        ({"postprocessing": {"class_weights": [1.0, 0.0, 2.0]}}, "class_weights"),
         ({"architecture": {**ARCHITECTURE, "parameters": {"in_channels": 1}}}, "1 is not the number of levels, 2"),
         ({"architecture": {**ARCHITECTURE, "parameters": {"base_width": 2}}}, "'in_channels' is a required"),
         ({"architecture": {**ARCHITECTURE, "parameters": {"in_channels": 2, "classes": 4}}}, "number of classes"),

@@ -55,7 +55,11 @@ def _split(arguments: argparse.Namespace) -> int:
     split = make_split(arguments.method, inclusion.included, arguments.seed)
     found = leaks(data, split)
     if found:
-        raise InputError(f"The split was not saved, since it leaks: {'; '.join(found[:5])}.")
+        more = f"; and {len(found) - 5} more" if len(found) > 5 else ""
+        raise InputError(
+            f"The split was not saved, since it leaks: {'; '.join(found[:5])}{more}. Keep one study of each person in "
+            "subjects.csv, and build the slices again."
+        )
     path = save_split(data, arguments.name or arguments.method, split)
     print(f"{inclusion.total} subjects, {len(inclusion.included)} included")
     for reason, count in inclusion.excluded.items():

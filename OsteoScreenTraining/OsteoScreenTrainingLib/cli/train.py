@@ -51,10 +51,10 @@ def run(arguments: argparse.Namespace) -> int:
     task = open_task(config, arguments.data)
     if not arguments.export:
         initial = initial_weights(arguments.init) if arguments.init else None
-        reason = train(config, task, arguments.output, initial=initial, resume=arguments.resume)
-        if reason is None:
+        ending = train(config, task, arguments.output, initial=initial, resume=arguments.resume)
+        if ending is None:
             return 0
-        print(f"Training ended: {reason}.", file=sys.stderr)
+        print(f"Training ended: {ending.reason}.", file=sys.stderr)
     print(export(config, task, arguments.output))
     return 0
 

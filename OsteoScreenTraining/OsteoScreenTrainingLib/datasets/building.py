@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from scipy import ndimage
@@ -16,7 +16,7 @@ from OsteoScreenLib.levels import parse_level, read_vertebrae
 from OsteoScreenLib.progress import Progress, silent
 
 from .folder import HEADER, LEVELS, SLICES, DataSetHeader, write_header
-from .manifest import MANIFEST, Subject, read_manifest, write_manifest
+from .manifest import MANIFEST, Subject, read_manifest, takes, write_manifest
 from .slice_writing import SliceSetWriter, level_values
 from .slices import HEADER as SLICES_HEADER
 
@@ -57,8 +57,8 @@ def build_slices(folder: Path, progress: Progress = silent) -> dict[str, str]:
     described = {subject.subject: subject for subject in subjects}
     kept: list[str] = []
     staging = folder / f".{SLICES}"
-    staging.mkdir(exist_ok=True)
     try:
+        staging.mkdir(exist_ok=True)
         for done, (name, built) in enumerate(_built(folder, wanted), 1):
             if isinstance(built, str):
                 left_out[name] = built
@@ -70,10 +70,10 @@ def build_slices(folder: Path, progress: Progress = silent) -> dict[str, str]:
         if not kept:
             raise InputError(f"No slice could be cut; the first reason: {next(iter(left_out.values()))}")
         _assemble(folder, staging, kept)
+    except OSError as error:
+        raise InputError(f"{folder} cannot be written to: {error.strerror or error}.") from error
     finally:
-        for path in staging.glob("*.npz"):
-            path.unlink()
-        staging.rmdir()
+        shutil.rmtree(staging, ignore_errors=True)
     write_manifest(described.values(), folder / MANIFEST)
     if not (folder / HEADER).exists():
         write_header(folder, DataSetHeader(kind="real", generator=GENERATOR))
@@ -130,19 +130,21 @@ def _resized(image: np.ndarray, kind: type, scale: float) -> np.ndarray:
 def _described(subject: Subject, ct: CT) -> Subject:
     """Fill a subject's empty cells with what the CT says."""
     said, osteo = ct.acquisition, ct.acquisition.osteo
-    found: dict[str, Any] = {
-        "study_date": said.study_date,
-        "age_years": said.age_years,
-        "sex": said.sex if said.sex in ("F", "M") else None,
-        "kvp": said.kvp,
-        "series_uid": ct.describe().series_instance_uid,
-        "calibration_slope": None if osteo is None else osteo.slope,
-        "calibration_intercept": None if osteo is None else osteo.intercept,
-    }
-    empty = {name: value for name, value in found.items() if getattr(subject, name) is None and value is not None}
-    if subject.calibration_slope is not None:
-        empty = {name: value for name, value in empty.items() if not name.startswith("calibration")}
-    return replace(subject, **empty)
+    found: list[dict[str, str | float | None]] = [
+        {"age_years": said.age_years},
+        {"sex": said.sex},
+        {"kvp": said.kvp},
+        {"series_uid": ct.describe().series_instance_uid},
+    ]
+    if osteo is not None:
+        found.append({"calibration_slope": osteo.slope, "calibration_intercept": osteo.intercept})
+    filled = replace(subject, study_date=subject.study_date or said.study_date)
+    for cells in found:
+        known = {name: value for name, value in cells.items() if value is not None}
+        # A header may hold what no manifest takes: a sex "O", 0 kV, a slope that cannot be right.
+        if known and all(getattr(subject, name) is None for name in known) and takes(known):
+            filled = replace(filled, **known)  # type: ignore[arg-type]
+    return filled
 
 
 def _assemble(folder: Path, staging: Path, names: Sequence[str]) -> None:

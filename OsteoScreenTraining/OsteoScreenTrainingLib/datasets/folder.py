@@ -58,7 +58,8 @@ def read_header(folder: Path) -> DataSetHeader:
         values = json.loads((folder / HEADER).read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(
-            f"{folder} is not a finished data set (no readable {HEADER}); make one with 'osteoscreen simulate cohort'."
+            f"{folder} is not a finished data set (no readable {HEADER}); make one with 'osteoscreen dataset build' or "
+            "'osteoscreen simulate cohort'."
         ) from error
     except ValueError as error:
         raise InputError(f"{folder / HEADER} is not valid JSON.") from error
@@ -116,14 +117,20 @@ class DataSet:
             raise InputError(f"{self.folder} has no slice of {level} of {name}; build its slices again.") from error
 
     def truth(self) -> dict[str, dict[str, float]] | None:
-        """Return the exact BMD (keys bmd_l1, bmd_l2, bmd_individual; mg/cm3) by subject; ``None`` for real data."""
+        """Return the exact BMD (keys bmd_l1, bmd_l2, bmd_individual; mg/cm3) by subject; ``None`` for real data.
+
+        Raises:
+            InputError: the file is damaged.
+        """
         path = self.folder / TRUTH
         if self.header.kind != "simulated" or not path.is_file():
             return None
-        with open(path, newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
         names = ("bmd_l1", "bmd_l2", "bmd_individual")
-        return {row["subject"]: {name: float(row[name]) for name in names} for row in rows}
+        try:
+            with open(path, newline="", encoding="utf-8") as file:
+                return {row["subject"]: {name: float(row[name]) for name in names} for row in csv.DictReader(file)}
+        except (OSError, KeyError, TypeError, ValueError, csv.Error) as error:
+            raise InputError(f"{path} is damaged ({error}); simulate the cohort again, or remove the file.") from error
 
 
 def bone_status(subject: Subject) -> int:

@@ -10,8 +10,9 @@ import csv
 import datetime
 import io
 import json
+import math
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from functools import lru_cache
 from pathlib import Path
@@ -22,6 +23,8 @@ from OsteoScreenLib.results_io import write_text_atomically
 
 MANIFEST = "subjects.csv"
 SCHEMA_PATH = Path(__file__).with_name("manifest.schema.json")
+#: No trabecular BMD in g/cm3 is larger, and no T-score further from 0.
+LARGEST_OTHER_UNIT = 8.0
 
 _NUMBERS = {
     "age_years", "kvp", "l1_z_mm", "l2_z_mm", "bmd_l1", "bmd_l2", "bmd_individual", "calibration_slope",
@@ -95,27 +98,63 @@ def read_manifest(path: str | os.PathLike[str]) -> list[Subject]:
     """Read a manifest.
 
     Raises:
-        InputError: it cannot be read, lacks the column ``subject``, names a subject twice, or holds a value that its
-            schema does not take; the sentence names the line and the column.
+        InputError: it cannot be read, lacks the column ``subject`` or has one that is not known, names a subject twice,
+            or holds a value that its schema does not take; the sentence names the line and the column. Or its BMD is
+            plainly not in mg/cm3.
     """
     path = Path(path)
+    rows = _rows(path)
+    subjects: dict[str, Subject] = {}
+    lines: dict[str, int] = {}
+    for line, row in rows:
+        subject = _subject(row, f"{path}, line {line}")
+        name = subject.subject
+        if name in subjects:
+            raise InputError(
+                f"{path}, line {line}: the subject {name} is in line {lines[name]} already; keep one study of each "
+                "subject."
+            )
+        subjects[name], lines[name] = subject, line
+    if not subjects:
+        raise InputError(f"The manifest {path} names no subject; write a line for each below the column names.")
+    _check_unit(list(subjects.values()), path)
+    return list(subjects.values())
+
+
+def _rows(path: Path) -> list[tuple[int, dict[str, Any]]]:
+    """Return the rows, each with the number of the line that it ends on."""
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.DictReader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"The manifest {path} cannot be read: {getattr(error, 'strerror', None) or error}.") from error
-    subjects = [_subject(row, f"{path}, line {line}") for line, row in enumerate(rows, 2)]
-    seen: dict[str, int] = {}
-    for line, subject in enumerate(subjects, 2):
-        if subject.subject in seen:
-            raise InputError(
-                f"{path}, line {line}: the subject {subject.subject} is in line {seen[subject.subject]} already; "
-                "keep one study of each subject."
-            )
-        seen[subject.subject] = line
-    if not subjects:
-        raise InputError(f"The manifest {path} names no subject.")
-    return subjects
+            reader = csv.DictReader(file)
+            columns = list(reader.fieldnames or ())
+            rows = [(reader.line_num, row) for row in reader]
+    except OSError as error:
+        raise InputError(f"The manifest {path} cannot be read: {error.strerror}.") from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"The manifest {path} is no table of text ({error}); save it as CSV in UTF-8.") from error
+    if "subject" not in columns:
+        raise InputError(
+            f"The manifest {path} has no column 'subject'; its first line holds the names of the columns, separated by "
+            "commas."
+        )
+    strange = [name for name in columns if name not in COLUMNS or columns.count(name) > 1]
+    if strange:
+        raise InputError(
+            f"{path}, line 1: the column {strange[0]!r} is not known, or there twice; take it out, or give it one of "
+            f"the names {', '.join(COLUMNS)}."
+        )
+    return rows
+
+
+def _check_unit(subjects: list[Subject], path: Path) -> None:
+    """Refuse a table all of whose BMD are within what g/cm3 and T-scores take: one such subject may be true."""
+    values = [subject.bmd for subject in subjects if subject.bmd is not None]
+    most = LARGEST_OTHER_UNIT
+    if len(values) > 1 and max(map(abs, values)) < most:
+        raise InputError(
+            f"{path}: every BMD lies between -{most:g} and {most:g}; give trabecular BMD in mg/cm3 (g/cm3 times 1000), "
+            "and no T-scores."
+        )
 
 
 def write_manifest(subjects: Iterable[Subject], path: str | os.PathLike[str]) -> None:
@@ -130,8 +169,10 @@ def write_manifest(subjects: Iterable[Subject], path: str | os.PathLike[str]) ->
 
 def _subject(row: dict[str, Any], where: str) -> Subject:
     if None in row:
-        raise InputError(f"{where}: there are more cells than columns.")
-    given = {name: text.strip() for name, text in row.items() if name in COLUMNS and text and text.strip()}
+        raise InputError(f"{where}: there are more cells than columns; put a cell that holds a comma in quotes.")
+    given = {name: text.strip() for name, text in row.items() if text and text.strip()}
+    if "subject" not in given:
+        raise InputError(f"{where}: the cell of the column subject is empty; give the subject a name without meaning.")
     document: dict[str, Any] = {name: _number(text, name, where) for name, text in given.items()}
     problem = _problem(document)
     if problem:
@@ -148,17 +189,25 @@ def _number(text: str, name: str, where: str) -> Any:
     if name not in _NUMBERS:
         return text
     try:
-        return float(text)
-    except ValueError as error:
-        raise InputError(f"{where}: {name} {text!r} is no number (with a decimal point).") from error
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise InputError(
+            f"{where}: {name} {text!r} is no number (with a decimal point); leave the cell empty if it is not known."
+        )
+    return number
+
+
+def takes(cells: Mapping[str, str | float]) -> bool:
+    """Return whether a row may hold these cells, by the names of their columns."""
+    return _problem({"subject": "S", **cells}) is None
 
 
 def _problem(document: dict[str, Any]) -> str | None:
     from jsonschema import Draft202012Validator
     from jsonschema.exceptions import best_match
 
-    if any(isinstance(value, float) and value != value for value in document.values()):
-        return "a NaN is no value; leave the cell empty"
     error = best_match(Draft202012Validator(manifest_schema()).iter_errors(document))
     if error is None:
         return None

@@ -25,6 +25,9 @@ from .manifest import Subject
 ROOM = math.sqrt(2)
 #: Coverage 0..255 from which on a pixel is inside.
 _INSIDE = 128
+#: What is cut begins at a multiple of 2, 3 and 4 pixels: where the network's pixels are so much coarser, the same ones
+#: are averaged as in the whole slice.
+_ALIGNED = 12
 
 
 @dataclass(frozen=True)
@@ -96,14 +99,14 @@ class MaskedSlices:
         line = np.tile(np.array(standardising_line(subject), np.float32), (len(self.levels), 1))
         if self._field_mm == 0:
             nothing = np.empty((0, 0, 0))
-            middle = np.tile(np.array(whole.hu.shape[1:], np.float32) / 2, (len(self.levels), 1))
+            middle = np.tile(np.array([side / 2 for side in whole.hu.shape[1:]], np.float32), (len(self.levels), 1))
             return MaskedBatch(nothing.astype(np.int16), nothing.astype(np.uint8), whole.pixel_mm, middle, line)
         side = self._side()
         hu = np.empty((len(self.levels), side, side), np.int16)
         coverage = np.empty(hu.shape, np.uint8)
         moved = np.empty((len(self.levels), 2), np.float32)
         for level, centre in enumerate(centres):
-            first = np.round(centre - side / 2).astype(int)
+            first = np.round((centre - side / 2) / _ALIGNED).astype(int) * _ALIGNED
             hu[level] = _window(whole.hu[level], first, side)
             coverage[level] = _window(whole.coverage[level], first, side)
             moved[level] = centre - first
@@ -125,7 +128,7 @@ class MaskedSlices:
     def _side(self) -> int:
         """Return the side in pixels of what is cut: the field with room to turn, at the smallest pixel."""
         smallest = min(record.pixel_mm for record in self._data.slices.records)
-        return min(math.ceil(ROOM * self._field_mm / smallest) + 8, self._data.slices.rows)
+        return min(math.ceil(ROOM * self._field_mm / smallest) + 8 + _ALIGNED, self._data.slices.rows)
 
 
 def standardising_line(subject: Subject) -> tuple[float, float]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,6 +28,7 @@ SCHEMA, FOLDER = "osteoscreen-split/1", "splits"
 #: The study's subjects: 530 / 100 / 418 (paper, Table 2); its random split is 5:1:4.
 STUDY_SIZES = (530, 100, 418)
 RANDOM_SHARES = (5, 1, 4)
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,7 @@ def _stratified(subjects: Sequence[Subject], shares: Sequence[int], seed: int) -
         stops = [round(len(places) * bound) for bound in bounds]
         for number, (start, stop) in enumerate(zip([0, *stops[:-1]], stops, strict=True)):
             part[places[start:stop]] = number
-    return [[subjects[place] for place in np.flatnonzero(part == number)] for number in range(len(shares))]
+    return [[subjects[int(place)] for place in np.flatnonzero(part == number)] for number in range(len(shares))]
 
 
 def _checked(split: Split, subjects: Sequence[Subject]) -> Split:
@@ -114,9 +116,9 @@ def save_split(data: DataSet, name: str, split: Split) -> Path:
     """Save a split with its data set, under a name that is not taken by another split.
 
     Raises:
-        UsageError: the name is taken.
+        UsageError: the name is taken, or is none.
     """
-    path = data.folder / FOLDER / f"{name}.json"
+    path = _path(data, name)
     if path.exists():
         if load_split(data, name).parts == split.parts:
             return path
@@ -130,11 +132,13 @@ def load_split(data: DataSet, name: str) -> Split:
 
     Raises:
         InputError: there is none of that name, or it does not fit the data set.
+        UsageError: the name is none.
     """
-    path = data.folder / FOLDER / f"{name}.json"
+    path = _path(data, name)
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
-        split = Split(document["method"], int(document["seed"]), {part: list(document["parts"][part]) for part in PARTS})
+        parts = {part: list(document["parts"][part]) for part in PARTS}
+        split = Split(document["method"], int(document["seed"]), parts)
     except OSError as error:
         raise InputError(
             f"There is no split {name!r} in {data.folder}; make it with 'osteoscreen dataset split'."
@@ -142,10 +146,20 @@ def load_split(data: DataSet, name: str) -> Split:
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path} is no split: {error}.") from error
     known = {subject.subject for subject in data.subjects}
-    unknown = [item for names in split.parts.values() for item in names if item not in known]
+    named = [item for names in split.parts.values() for item in names]
+    unknown = [item for item in named if item not in known]
     if unknown:
         raise InputError(f"{path} names {unknown[0]}, who is not in the data set; make the split again.")
+    twice = sorted({item for item in named if named.count(item) > 1}) if len(set(named)) < len(named) else []
+    if twice:
+        raise InputError(f"{path} names {twice[0]} more than once; make the split again.")
     return split
+
+
+def _path(data: DataSet, name: str) -> Path:
+    if not _NAME.fullmatch(name):
+        raise UsageError(f"A split cannot be called {name!r}; use letters, digits, dots, dashes and underscores.")
+    return data.folder / FOLDER / f"{name}.json"
 
 
 def leaks(data: DataSet, split: Split) -> list[str]:
@@ -171,7 +185,7 @@ def _pixel_hashes(data: DataSet, names: Sequence[str]) -> dict[str, str | None]:
         for level in LEVELS:
             if data.has_slice(name, level):
                 image = data.slices.read([data.slice_index(name, level)])[0][0]
-                hashes[f"{name} {level}"] = hashlib.sha256(np.ascontiguousarray(image)).hexdigest()
+                hashes[f"{name} {level}"] = hashlib.sha256(image.tobytes()).hexdigest()
     return hashes
 
 

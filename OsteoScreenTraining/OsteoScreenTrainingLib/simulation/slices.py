@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -17,6 +16,7 @@ from OsteoScreenLib.progress import Progress, silent
 from ..datasets.slice_writing import SliceSetWriter
 from .canvas import Grid, Plane, capsule, superellipse
 from .painting import Irregularity, cut_plane
+from .processes import in_order
 from .scanner import Scanner
 from .trunk import Trunk
 
@@ -161,9 +161,4 @@ def write_slices(
 
 
 def _simulate_all(seed: int, count: int, workers: int, size: int) -> Iterator[SimulatedSlice]:
-    simulate = partial(simulate_slice, seed, size=size)
-    if workers <= 1:
-        yield from map(simulate, range(count))
-        return
-    with ProcessPoolExecutor(workers) as pool:
-        yield from pool.map(simulate, range(count), chunksize=4)
+    return in_order(partial(simulate_slice, seed, size=size), range(count), workers)

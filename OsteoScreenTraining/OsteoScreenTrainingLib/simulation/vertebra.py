@@ -222,15 +222,17 @@ class VertebraCut:
         self.pedicles = {side: vertebra.has_pedicle(w0 + side * reach) for side in (-1, 1)}
         self.theta = np.arctan2(self.v, self.u)
         self.rho = np.hypot(self.u, self.v)
-        self._index = (self.theta * (ANGLES / (2 * np.pi))) % ANGLES
+        place = (self.theta * (ANGLES / (2 * np.pi))) % ANGLES
+        self._low = place.astype(np.int32) % ANGLES
+        self._high = (self._low + 1) % ANGLES
+        self._share = place - np.floor(place)
+        self._rest = 1 - self._share
         self.outer = self._distance(vertebra.outline_radius(w0))
         self.in_height = self._height_distance()
 
     def _at_angle(self, ring: np.ndarray) -> Plane:
-        low = self._index.astype(np.int32) % ANGLES
-        share = self._index - np.floor(self._index)
         ring = ring.astype(np.float32)
-        return ring[low] * (1 - share) + ring[(low + 1) % ANGLES] * share
+        return ring[self._low] * self._rest + ring[self._high] * self._share
 
     def _distance(self, radius: np.ndarray) -> Plane:
         """Return the signed distance of the polar curve ``radius``, exact to first order at the curve."""

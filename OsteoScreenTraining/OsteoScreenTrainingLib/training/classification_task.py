@@ -51,8 +51,12 @@ class ClassificationTask:
         masks: files of outlines; of a subject that is in several, one is drawn at random each time. None is the drawn
             outlines.
 
+    Attributes:
+        without_outline: subjects of the split who are left out because a level has no outline.
+
     Raises:
-        UsageError: nothing is left to train on, or to validate on.
+        UsageError: nothing is left to train on, or to validate on, or the network's channels are not the levels.
+        InputError: no subject of a part has an outline on every level.
     """
 
     def __init__(self, config: TrainingConfig, data: DataSet, masks: Sequence[Path | None]):
@@ -68,8 +72,11 @@ class ClassificationTask:
                 f"{self.options.model!r}."
             )
         self.split = _split(config, data)
-        self._training = self._with_every_outline(self._some(self._subjects("training")), masks)
-        self._validation = self._masked(self._subjects("validation"), masks[0])
+        training, validation = self._some(self._subjects("training")), self._subjects("validation")
+        self._training = self._with_every_outline(training, masks)
+        self._validation = self._masked(validation, masks[0])
+        seen = {*self._training[0].names, *self._validation.names}
+        self.without_outline = [item.subject for item in (*training, *validation) if item.subject not in seen]
         self.size = len(self._training[0])
         self._targets = [self._target(slices.names) for slices in self._training]
         self._weights = _class_weights(self._statuses(self._training[0].names), self.options.class_weights)
@@ -212,13 +219,16 @@ class ClassificationTask:
             "preprocessing": preprocessing,
             "classes": list(BONE_STATUSES),
             "training": {
-                "data": f"{self.size} {kind} subjects, {len(self._validation)} for validation",
+                "data": f"{self.size} {kind} subjects, {len(self._validation)} for validation{self._left_out()}",
                 "kind": kind,
                 "reference": self._reference(),
                 "outlines": self.options.masks,
             },
             "licence": "Apache-2.0",
         }
+
+    def _left_out(self) -> str:
+        return f"; left out without an outline: {', '.join(self.without_outline)}" if self.without_outline else ""
 
     def _reference(self) -> str:
         methods = {self.data.subject(name).method for name in self._training[0].names}

@@ -1,6 +1,7 @@
 """What a training run is told: a tree of frozen dataclasses that is read from and written to JSON.
 
-Every default is in this file; what a file of one's own leaves out is the default of its task. Lengths are in mm, HU amplitudes in HU, angles in degrees.
+Every default is in this file; what a file of one's own leaves out is the default of its task. Lengths are in mm, HU
+amplitudes in HU, angles in degrees.
 """
 
 from __future__ import annotations

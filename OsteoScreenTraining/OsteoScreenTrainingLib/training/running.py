@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from .checkpoints import find_checkpoint
 from .config import TrainingConfig, save_config
+from .errors import TrainingError
 from .export import averaged_weights, export_bundle
 from .processes import join_processes
 from .task import Task
@@ -22,10 +24,18 @@ CONFIG = "config.json"
 BUNDLE = "bundle"
 
 
+@dataclass(frozen=True)
+class Ending:
+    """Why a training ended, in words, and whether a signal stopped it before it was done."""
+
+    reason: str
+    interrupted: bool
+
+
 def train(
     config: TrainingConfig, task: Task, run: Path, *, initial: dict[str, Tensor] | None = None, resume: bool = False
-) -> str | None:
-    """Train in a run's folder; return why it ended, or None in a process of ``torchrun`` that is not the first.
+) -> Ending | None:
+    """Train in a run's folder; return how it ended, or None in a process of ``torchrun`` that is not the first.
 
     Raises the errors of :meth:`.trainer.Trainer.run`.
     """
@@ -34,10 +44,13 @@ def train(
         if processes.first:
             run.mkdir(parents=True, exist_ok=True)
             save_config(config, run / CONFIG)
-        reason = Trainer(config, task, run, processes, initial).run(resume)
+        trainer = Trainer(config, task, run, processes, initial)
+        reason = trainer.run(resume)
     finally:
         processes.close()
-    return reason if processes.first else None
+    if not processes.first:
+        return None
+    return Ending(reason, trainer.interrupted)
 
 
 def export(config: TrainingConfig, task: Task, run: Path) -> Path:
@@ -50,10 +63,16 @@ def export(config: TrainingConfig, task: Task, run: Path) -> Path:
 
 
 def trained_bundle(config: TrainingConfig, folders: Sequence[Path], run: Path) -> Path:
-    """Return the bundle of a run, training it first, or going on with it, where it is not finished."""
+    """Return the bundle of a run, training it first, or going on with it, where it is not finished.
+
+    Raises:
+        TrainingError: a signal stopped the training; the same call goes on with it.
+    """
     bundle = run / BUNDLE
     if not bundle.is_dir():
         task = open_task(config, folders)
-        train(config, task, run, resume=find_checkpoint(run) is not None)
+        ending = train(config, task, run, resume=find_checkpoint(run) is not None)
+        if ending is not None and ending.interrupted:
+            raise TrainingError(f"The training in {run} was stopped; the same command goes on with it.")
         export(config, task, run)
     return bundle

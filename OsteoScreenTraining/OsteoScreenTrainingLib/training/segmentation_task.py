@@ -146,7 +146,7 @@ class SegmentationTask:
         return scores
 
     def bundle_description(self, network: nn.Module) -> dict[str, Any]:
-        patches = self.config.patches
+        kinds, patches = " and ".join(sorted(set(self.dataset.kinds))), self.config.patches
         side = math.ceil(_FIELD_OF_VIEW_MM / patches.locate_mm / _SIZE_MULTIPLE) * _SIZE_MULTIPLE
         return {
             "name": f"trained-{self.config.network['name'].replace('_', '-')}",
@@ -160,7 +160,7 @@ class SegmentationTask:
             },
             "classes": ["trabecular compartment"],
             "training": {
-                "data": f"{self.size} {' and '.join(sorted(set(self.dataset.kinds)))} axial CT slices, {len(self.held_out)} held out",
+                "data": f"{self.size} {kinds} axial CT slices, {len(self.held_out)} held out",
                 "kind": self._kind(),
             },
             "licence": "Apache-2.0",

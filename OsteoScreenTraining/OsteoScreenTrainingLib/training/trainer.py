@@ -88,6 +88,11 @@ class Trainer:
 
     # -- the loop ---------------------------------------------------------------------------------------------------
 
+    @property
+    def interrupted(self) -> bool:
+        """Whether a signal stopped the run before its budget was spent."""
+        return self._signal is not None and self._progress() < 1
+
     def run(self, resume: bool = False) -> str:
         """Train until the budget is spent, patience runs out or a signal asks to stop; return which, in words.
 

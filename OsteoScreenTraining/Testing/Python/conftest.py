@@ -1,8 +1,9 @@
-"""What the tests of the training library share: tiny slice data sets and a tiny configuration."""
+"""What the tests of the training library share: tiny data sets, of slices and of subjects, and a tiny configuration."""
 
 from __future__ import annotations
 
 import csv
+import datetime
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,52 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+
+from OsteoScreenTrainingLib.datasets.folder import LEVELS, SLICES, DataSetHeader, write_header
+from OsteoScreenTrainingLib.datasets.manifest import MANIFEST, Subject, write_manifest
+from OsteoScreenTrainingLib.datasets.slice_writing import SliceSetWriter, level_values
+from OsteoScreenTrainingLib.simulation.cohort import CohortRequest, rendering, write_cohort
+from OsteoScreenTrainingLib.training.checkpoints import find_checkpoint, load_checkpoint
+
+#: Reference BMD of the classes of :func:`write_subjects`, mg/cm3: far apart, and normal, osteopenia, osteoporosis.
+CLASS_BMD = (190.0, 100.0, 40.0)
+
+
+def make_subjects(per_class: tuple[int, int, int] = (14, 10, 8), **cells: Any) -> list[Subject]:
+    """Return included subjects, their classes in turn and their dates a day apart; ``cells`` are every one's."""
+    known: dict[str, Any] = {
+        "age_years": 60.0, "sex": "F", "scanner": "ONE", "kvp": 120.0, "l1_z_mm": -400.0, "l2_z_mm": -432.0,
+    }  # fmt: skip
+    left, subjects = list(per_class), []
+    while any(left):
+        for place, bmd in enumerate(CLASS_BMD):
+            if left[place]:
+                left[place] -= 1
+                number = len(subjects) + 1
+                known["study_date"] = datetime.date(2021, 1, 4) + datetime.timedelta(number)
+                known |= {"bmd_l1": bmd + 2, "bmd_l2": bmd - 2, "bmd_individual": bmd}
+                subjects.append(Subject(subject=f"P{number:03d}", **{**known, **cells}))
+    return subjects
+
+
+def write_subjects(folder: Path, subjects: list[Subject], side: int = 64, seed: int = 0) -> Path:
+    """Write a data set whose bodies are discs of the HU that the subject's line makes of the BMD; 1 mm pixels."""
+    rng = np.random.default_rng(seed)
+    folder.mkdir(parents=True)
+    y, x = np.mgrid[:side, :side]
+    write_manifest(subjects, folder / MANIFEST)
+    with SliceSetWriter(folder / SLICES, len(LEVELS) * len(subjects), side, "simulated", "test") as slices:
+        for number, subject in enumerate(subjects):
+            for place, level in enumerate(LEVELS, len(LEVELS) * number):
+                row, column = side / 2 + rng.uniform(-4, 4, 2)
+                distance = np.hypot(y - row, x - column)
+                slope, intercept = subject.calibration_slope or 0.6821, subject.calibration_intercept or 22.17
+                inside = ((subject.bmd or 0.0) - intercept) / slope
+                hu = rng.normal(0, 15, (side, side)) + np.where(distance < 14, inside, -20)
+                coverage = np.clip(127.5 + (14 - distance) * 127, 0, 255).astype(np.uint8)
+                slices.add(hu.astype(np.int16), coverage, level_values(place, subject.subject, level, coverage, 1.0))
+    write_header(folder, DataSetHeader(kind="simulated", generator="test"))
+    return folder
 
 
 def write_slice_set(folder: Path, count: int = 12, side: int = 96, seed: int = 0, pixel_mm: float = 2.0) -> Path:
@@ -100,3 +147,83 @@ def slice_set(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tiny_config() -> Callable[..., dict[str, Any]]:
     """Return the tiny configuration with some of its top-level values replaced."""
     return lambda **values: json.loads(json.dumps(TINY | values))
+
+
+#: Trains a classifier in a few seconds: 32-pixel crops, the drawn outlines.
+TINY_CLASSIFICATION: dict[str, Any] = {
+    "task": "classification",
+    "network": {"name": "study_classifier", "parameters": {"in_channels": 2, "base_width": 2}},
+    "steps": 10,
+    "batch": 8,
+    "precision": "float32",
+    "device": "cpu",
+    "export_from": "last",
+    "classification": {"masks": "drawn", "crop_spacing_mm": 1.0, "crop_size": 32},
+    "optimiser": {"learning_rate": 0.01, "warmup_steps": 2, "average_decay": 0.8},
+    "validation": {"split": "random", "every_steps": 0},
+    "checkpoints": {"every_steps": 0, "every_minutes": 0},
+}
+
+
+@pytest.fixture
+def tiny_classification() -> Callable[..., dict[str, Any]]:
+    """Return the tiny configuration of a classification, with some of its ``classification`` values replaced."""
+
+    def changed(classification: dict[str, Any] | None = None, **values: Any) -> dict[str, Any]:
+        copy: dict[str, Any] = json.loads(json.dumps(TINY_CLASSIFICATION | values))
+        copy["classification"] |= classification or {}
+        return copy
+
+    return changed
+
+
+@pytest.fixture(scope="session")
+def subjects_of() -> Callable[..., list[Subject]]:
+    return make_subjects
+
+
+@pytest.fixture(scope="session")
+def make_subject_set() -> Callable[..., Path]:
+    return write_subjects
+
+
+@pytest.fixture(scope="session")
+def subject_set(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a data set of 32 subjects whose classes are far apart, with its random split; tests only read it."""
+    from OsteoScreenTrainingLib.datasets.folder import DataSet
+    from OsteoScreenTrainingLib.datasets.splits import random_split, save_split
+
+    data = DataSet(write_subjects(tmp_path_factory.mktemp("subjects") / "set", make_subjects()))
+    save_split(data, "random", random_split(data.subjects, 1))
+    return data.folder
+
+
+@pytest.fixture(scope="session")
+def cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a simulated cohort of 16 subjects and those to exclude; the first two have a CT, no longer than need be.
+
+    Tests only read it.
+    """
+    folder = tmp_path_factory.mktemp("cohort") / "set"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rendering, "ABOVE_MM", 6.0)
+        patch.setattr(rendering, "BELOW_MM", 6.0)
+        write_cohort(folder, CohortRequest(count=16, seed=4, dicom=2, workers=2))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def assert_same_checkpoint() -> Callable[[Path, Path], None]:
+    """Return what compares the last checkpoints of two runs, bit for bit."""
+
+    def compare(first: Path, second: Path) -> None:
+        one, two = load_checkpoint(find_checkpoint(first)), load_checkpoint(find_checkpoint(second))
+        assert one[0].keys() == two[0].keys() == {"network", "average", "optimiser", "generators"}
+        for name, tensors in one[0].items():
+            assert tensors.keys() == two[0][name].keys()
+            for key, value in tensors.items():
+                assert torch.equal(value, two[0][name][key]), (name, key)
+        assert one[1] == two[1]
+        assert one[2].step == two[2].step
+
+    return compare

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 
 import matplotlib
+import matplotlib.text
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
@@ -28,6 +30,8 @@ from OsteoScreenTrainingLib.evaluation.figures.learning_curve import (
 from OsteoScreenTrainingLib.evaluation.figures.reliability import ReliabilityBins, reliability_diagram
 from OsteoScreenTrainingLib.evaluation.figures.style import DPI, SMALL_PT, line, save, series
 from OsteoScreenTrainingLib.evaluation.figures.training_curves import read_log, training_curves
+
+Saver = Callable[[str], tuple[Path, Path]]
 
 CLASSES = ("normal", "osteopenia", "osteoporosis")
 SPLITS = [
@@ -168,11 +172,17 @@ def _texts(svg: Path) -> list[str]:
     return re.findall(r"<text[^>]*>([^<]*)</text>", svg.read_text(encoding="utf-8"))
 
 
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> Saver:
+    """Return what saves a figure of :data:`FIGURES` into a new folder of its own, once."""
+    return lru_cache(maxsize=None)(lambda name: save(FIGURES[name][0](), tmp_path_factory.mktemp(name) / "new", name))
+
+
 @pytest.mark.parametrize("name", FIGURES)
-def test_a_figure_becomes_a_picture_and_a_drawing_with_its_words(name: str, tmp_path: Path) -> None:
-    make, inches, words = FIGURES[name]
-    png, svg = save(make(), tmp_path / "new", name)
-    assert sorted(item.name for item in (tmp_path / "new").iterdir()) == [f"{name}.png", f"{name}.svg"]
+def test_a_figure_becomes_a_picture_and_a_drawing_with_its_words(name: str, saved: Saver) -> None:
+    _, inches, words = FIGURES[name]
+    png, svg = saved(name)
+    assert sorted(item.name for item in png.parent.iterdir()) == [f"{name}.png", f"{name}.svg"]
     with Image.open(png) as picture:
         assert picture.format == "PNG"
         width, height = picture.size
@@ -187,11 +197,10 @@ def test_a_figure_becomes_a_picture_and_a_drawing_with_its_words(name: str, tmp_
 
 
 @pytest.mark.parametrize("name", FIGURES)
-def test_a_figure_is_the_same_bytes_whatever_the_users_settings_are(name: str, tmp_path: Path) -> None:
-    make = FIGURES[name][0]
-    first = save(make(), tmp_path / "first", name)
+def test_a_figure_is_the_same_bytes_whatever_the_users_settings_are(name: str, saved: Saver, tmp_path: Path) -> None:
+    first = saved(name)
     with matplotlib.rc_context({"font.size": 22, "axes.facecolor": "black", "svg.fonttype": "path", "savefig.dpi": 50}):
-        second = save(make(), tmp_path / "second", name)
+        second = save(FIGURES[name][0](), tmp_path, name)
     for one, other in zip(first, second, strict=True):
         assert one.read_bytes() == other.read_bytes()
     text = first[1].read_text(encoding="utf-8")
@@ -269,12 +278,16 @@ def test_a_flow_chart_without_exclusions_names_none(tmp_path: Path) -> None:
 
 def test_prevalence_is_that_of_the_qct_criterion_by_decade_and_sex() -> None:
     upper = _cohort().axes[0]
-    bars = {(round(bar.get_x() + bar.get_width() / 2, 2), bar.get_y()): bar.get_height() for bar in upper.patches}
+    percent = {
+        (container.get_label(), round(bar.get_x() + bar.get_width() / 2, 2)): bar.get_height()
+        for container in upper.containers
+        for bar in container
+    }
     # Women of 40-49 have 121, 100, 79 and 60 mg/cm3; the one of 72 has 80.0, which is osteopenia.
-    assert bars[(2.21, 0)] == 50
-    assert bars[(2.21, 50)] == 25
-    assert bars[(5.21, 0)] == 100 or bars[(5.21, 0.0)] == 0
-    assert sum(height for (x, _), height in bars.items() if x == 5.21) == 100
+    assert (percent["osteoporosis", 2.21], percent["osteopenia", 2.21]) == (50, 25)
+    assert (percent["osteoporosis", 5.21], percent["osteopenia", 5.21]) == (0, 100)
+    assert (percent["osteoporosis", 6.79], percent["osteopenia", 6.79]) == (100, 0)
+    assert ("osteopenia", 0.21) not in percent
     counts = [label.get_text() for label in upper.get_xticklabels(minor=True)]
     assert counts[0] == "M\n2" and counts[5] == "F\n4" and counts[1] == "F\n0" and counts[-2] == "M\n1"
 
@@ -288,6 +301,19 @@ def test_bmd_has_our_mean_filled_and_the_papers_hollow() -> None:
     assert points[(2.135, False)] == pytest.approx(90.0)
     assert points[(2.285, True)] == pytest.approx(162.76)
     assert points[(6.865, True)] == pytest.approx(38.85)
+    # The sample SD of 121, 100, 79 and 60; the paper's one man of 95 years has none.
+    reaches = sorted(
+        (float(top - bottom) / 2 for bars in lower.collections for (_, bottom), (_, top) in bars.get_segments()),
+        reverse=True,
+    )
+    assert reaches == pytest.approx([np.std([121, 100, 79, 60], ddof=1), 25.18, np.std([180, 170], ddof=1)])
+
+
+def test_sizes_too_close_for_their_labels_leave_the_papers_in_place() -> None:
+    sizes = [250, 280, 320, 1096]
+    curve = LearningCurve("DCNN", sizes, [0.9] * 4, [0.8] * 4, [1.0] * 4)
+    axes = learning_curve([curve], PaperDsc(300, 0.951, 0.030), PaperPlateau(300, 1096, 0.95, 0.004)).axes[0]
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["250", "300", "1096"]
 
 
 def test_a_cohort_of_unequal_lengths_or_unknown_groups_is_refused() -> None:

@@ -34,7 +34,8 @@ ALONE = Processes(0, 1, torch.device("cpu"))
 
 
 def _task(values, data, kind=SegmentationTask):
-    return kind(from_dict(values), SliceDataset([data]))
+    config, slices = from_dict(values), SliceDataset([data])
+    return kind(config, slices, slices.split(config.validation.fraction, config.validation.split_seed))
 
 
 def _trainer(values, data, run, kind=SegmentationTask, **more):
@@ -45,17 +46,6 @@ def _trainer(values, data, run, kind=SegmentationTask, **more):
 def _log(run: Path) -> list[dict[str, str]]:
     with open(run / "log.csv", newline="") as file:
         return list(csv.DictReader(file))
-
-
-def _assert_same_checkpoint(first: Path, second: Path) -> None:
-    one, two = load_checkpoint(find_checkpoint(first)), load_checkpoint(find_checkpoint(second))
-    assert one[0].keys() == two[0].keys() == {"network", "average", "optimiser", "generators"}
-    for name, tensors in one[0].items():
-        assert tensors.keys() == two[0][name].keys()
-        for key, value in tensors.items():
-            assert torch.equal(value, two[0][name][key]), (name, key)
-    assert one[1] == two[1]
-    assert one[2].step == two[2].step
 
 
 def test_it_learns_and_exports_what_it_learnt(tiny_config, slice_set, tmp_path, capsys):
@@ -93,14 +83,13 @@ from pathlib import Path
 sys.path[:0] = sys.argv[3:]
 import torch
 torch.set_num_threads(1)
-from OsteoScreenTrainingLib.datasets.slices import SliceDataset
 from OsteoScreenTrainingLib.training.config import load_config
 from OsteoScreenTrainingLib.training.processes import Processes
-from OsteoScreenTrainingLib.training.segmentation_task import SegmentationTask
+from OsteoScreenTrainingLib.training.tasks import open_task
 from OsteoScreenTrainingLib.training.trainer import Trainer
 run = Path(sys.argv[2])
 config = load_config(run / "config.json")
-task = SegmentationTask(config, SliceDataset([sys.argv[1]]))
+task = open_task(config, [Path(sys.argv[1])])
 load = task.load
 task.load = lambda step, part: load(step, part) if step < 7 else time.sleep(600)
 Trainer(config, task, run, Processes(0, 1, torch.device("cpu"))).run()
@@ -108,7 +97,9 @@ Trainer(config, task, run, Processes(0, 1, torch.device("cpu"))).run()
 
 
 @pytest.mark.parametrize("optimiser", ["adamw", "sgd"])
-def test_killed_and_resumed_is_the_same_bit_for_bit(tiny_config, slice_set, tmp_path, optimiser, repository):
+def test_killed_and_resumed_is_the_same_bit_for_bit(
+    tiny_config, slice_set, tmp_path, optimiser, repository, assert_same_checkpoint
+):
     values = tiny_config(steps=10, checkpoints={"every_steps": 5, "every_minutes": 0})
     values["optimiser"]["name"] = optimiser
     straight, killed = tmp_path / "straight", tmp_path / "killed"
@@ -130,7 +121,7 @@ def test_killed_and_resumed_is_the_same_bit_for_bit(tiny_config, slice_set, tmp_
         process.kill()
         process.communicate()
     _trainer(values, slice_set, killed).run(resume=True)
-    _assert_same_checkpoint(straight, killed)
+    assert_same_checkpoint(straight, killed)
     assert next(row["loss"] for row in _log(killed) if row["step"] == "10")
     assert [p.name for p in (killed / "checkpoints").glob("step-*")] == ["step-00000010"]
 

@@ -12,10 +12,10 @@ from ..bone_status import baseline_scores, compare_models, hu_threshold_tests, s
 from ..paper import Model, paper
 from ..statistics.delong import auc_with_interval
 from ..statistics.ideal_observer import expected_aucs
-from .model_tables import RATES, WORDS, score
+from .model_tables import RATES, SHORT_RATES, WORDS, score
 from .results import MAIN, StudyResults
-from .study_table import StudyTable
-from .tables import Cell, fixed, p_value, with_interval
+from .study_table import Row, StudyTable
+from .tables import fixed, p_value, with_interval
 
 BASELINE = "measured BMD"
 
@@ -30,7 +30,7 @@ def baseline_table(results: StudyResults) -> StudyTable:
     names = results.judged()
     truth, measured = results.statuses(names), baseline(results, names)
     found = score_measured(truth, measured)
-    values: list[list[Cell]] = []
+    values: list[Row] = []
     for status in BONE_STATUSES:
         auc = found.aucs[status]
         if auc is not None:
@@ -46,9 +46,9 @@ def baseline_table(results: StudyResults) -> StudyTable:
                     + [test.difference, test.p]
                 )
     rows = [
-        [v[0] if v[1] == BONE_STATUSES[0] else "", v[1], with_interval(*map(float, v[2:5]), 3)]  # type: ignore[arg-type,call-arg]
-        + [fixed(float(v[5] or 0), 3)]
-        + (["", ""] if v[6] is None else [fixed(float(v[6]), 4), p_value(float(v[7] or 0))])
+        [v[0] if v[1] == BONE_STATUSES[0] else "", v[1], with_interval(v[2], v[3], v[4], 3)]
+        + [fixed(v[5], 3)]
+        + (["", ""] if v[6] is None else [fixed(v[6], 4), p_value(v[7])])
         for v in values
     ]
     return StudyTable(
@@ -62,9 +62,9 @@ def baseline_table(results: StudyResults) -> StudyTable:
     )
 
 
-def verdict(values: Sequence[Sequence[Cell]]) -> str:
+def verdict(values: Sequence[Row]) -> str:
     """Say in a sentence whether the networks are better than the measurement, from the rows of the table."""
-    tested = [(str(v[0]), str(v[1]), float(v[6]), float(v[7] or 0)) for v in values if v[6] is not None]
+    tested = [(str(v[0]), str(v[1]), v[6], v[7]) for v in values if v[6] is not None]
     better = [f"{model} for {status}" for model, status, difference, p in tested if difference > 0 and p < 0.05]
     worse = [f"{model} for {status}" for model, status, difference, p in tested if difference < 0 and p < 0.05]
     if not better and not worse:
@@ -81,10 +81,10 @@ def verdict(values: Sequence[Sequence[Cell]]) -> str:
 
 def hu_table(results: StudyResults) -> StudyTable:
     """Return the published L1-HU thresholds as tests for osteoporosis by the reference."""
-    names = [name for name in results.judged()]
+    names = results.judged()
     hu = [results.measured["model"].hu[name, "L1"] for name in names]
-    values: list[list[Cell]] = []
-    rows: list[list[Cell]] = []
+    values: list[Row] = []
+    rows: list[Row] = []
     for test in hu_threshold_tests(hu, results.statuses(names)):
         rates = [getattr(test.metrics, rate) for rate in RATES]
         values.append([test.threshold_hu, *(x for r in rates for x in (r.value, r.low, r.high)), test.source])
@@ -118,7 +118,7 @@ def ceiling_table(results: StudyResults) -> StudyTable | None:
         "ideal observer of L1 alone": expected_aucs(posterior, results.ideal(everyone, "L1")),
     }
     own = {"Model 1": "ideal observer", "Model 2": "ideal observer of L1 alone"}
-    values: list[list[Cell]] = []
+    values: list[Row] = []
     for who, table in answers.items():
         for k, status in enumerate(BONE_STATUSES):
             auc = auc_with_interval(truth == k, table[:, k]).value
@@ -127,7 +127,7 @@ def ceiling_table(results: StudyResults) -> StudyTable | None:
             in_all = expected[who][status] if who in expected else None
             values.append([who, status, auc, auc - best, auc - same if who in own else None, in_all])
     rows = [
-        [v[0] if v[1] == BONE_STATUSES[0] else "", v[1], *("" if x is None else fixed(float(x), 4) for x in v[2:])]
+        [v[0] if v[1] == BONE_STATUSES[0] else "", v[1], *("" if x is None else fixed(x, 4) for x in v[2:])]
         for v in values
     ]
     sd = results.data.header.reference_sd_mg_cm3
@@ -147,7 +147,7 @@ def ceiling_table(results: StudyResults) -> StudyTable | None:
 def paper_table(results: StudyResults) -> StudyTable:
     """Return the paper's numbers beside ours, test subjects."""
     published = paper()
-    values: list[list[Cell]] = []
+    values: list[Row] = []
     for model in MAIN:
         found = score(results.classifiers[model], "test")
         for status in BONE_STATUSES:
@@ -157,10 +157,10 @@ def paper_table(results: StudyResults) -> StudyTable:
                     [f"{WORDS[model]}, {status}: AUC", theirs.auc, theirs.low, theirs.high]
                     + [ours.auc.value, ours.auc.low, ours.auc.high]
                 )
-            for rate in RATES:
+            for rate, short in zip(RATES, SHORT_RATES, strict=True):
                 one = getattr(ours.at_argmax, rate)
                 values.append(
-                    [f"{WORDS[model]}, {status}: {rate}", getattr(theirs, rate), None, None]
+                    [f"{WORDS[model]}, {status}: {short}", getattr(theirs, rate), None, None]
                     + [one.value, one.low, one.high]
                 )
     dsc = results.network("dcnn").column("dsc")
@@ -181,7 +181,7 @@ def paper_table(results: StudyResults) -> StudyTable:
 
 def contradictions_table() -> StudyTable:
     """Return where the paper contradicts itself, and what was taken instead."""
-    values: list[list[Cell]] = [[c.where, c.printed, c.correct, c.why] for c in paper().contradictions]
+    values: list[Row] = [[c.where, c.printed, c.correct, c.why] for c in paper().contradictions]
     header = ["where", "printed", "taken", "why"]
     return StudyTable(
         "paper-contradictions", "Where the paper contradicts itself", header, values, header, values, kind="published"
@@ -192,10 +192,10 @@ def _model(name: str) -> Model:
     return "model1" if name == "model1" else "model2"
 
 
-def _shown(numbers: Sequence[Cell]) -> str:
+def _shown(numbers: Row) -> str:
     value, low, high = numbers
     if value is None:
         return ""
     if low is None or high is None:
-        return fixed(float(value), 3)
-    return with_interval(float(value), float(low), float(high), 3)
+        return fixed(value, 3)
+    return with_interval(value, low, high, 3)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -16,8 +17,8 @@ from ...datasets.splits import PARTS
 from ..figures.cohort import DECADES
 from ..statistics.cohort_tests import Group, anova, chi_square, t_test
 from .results import StudyResults
-from .study_table import StudyTable
-from .tables import Cell, fixed, p_value, plus_minus
+from .study_table import Row, StudyTable
+from .tables import fixed, p_value, plus_minus
 
 #: The age from which on the paper gives prevalences (Discussion), years.
 OLD_YEARS = 50
@@ -31,7 +32,7 @@ def decade(subject: Subject) -> str:
 
 def flow_counts(results: StudyResults) -> StudyTable:
     """Return the counts of the flow chart (Fig. 1)."""
-    rows: list[list[Cell]] = [["all subjects", results.inclusion.total]]
+    rows: list[Row] = [["all subjects", results.inclusion.total]]
     rows += [[f"excluded: {reason}", count] for reason, count in results.inclusion.excluded.items()]
     rows.append(["included", len(results.inclusion.included)])
     for part in PARTS:
@@ -43,8 +44,8 @@ def flow_counts(results: StudyResults) -> StudyTable:
 
 def table_1(results: StudyResults) -> StudyTable:
     """Return BMD by decade and sex, with the pooled t-test of women less men, and chi-square of sex by decade."""
-    values: list[list[Cell]] = []
-    rows: list[list[Cell]] = []
+    values: list[Row] = []
+    rows: list[Row] = []
     counts = []
     for name in DECADES:
         men, women = (_bmd(results, name, sex) for sex in ("M", "F"))
@@ -53,14 +54,15 @@ def table_1(results: StudyResults) -> StudyTable:
         counts.append([len(men), len(women)])
         t, p = _t_test(women, men)
         (men_mean, men_sd), (women_mean, women_sd) = _summary(men), _summary(women)
-        values.append([name, len(men), men_mean, men_sd, len(women), women_mean, women_sd, t, p])
+        summaries: Row = [len(men), men_mean, men_sd, len(women), women_mean, women_sd]
+        values.append([name, *summaries, t, p])
         rows.append(
             [name, len(men), plus_minus(men_mean, men_sd, 2), len(women), plus_minus(women_mean, women_sd, 2)]
             + [fixed(t, 3), p_value(p)]
         )
     return StudyTable(
         "table-1",
-        "Table 1. BMD by age and sex",
+        "BMD by age and sex (the paper's Table 1)",
         ["age", "men", "men_bmd_mean", "men_bmd_sd", "women", "women_bmd_mean", "women_bmd_sd", "t", "p"],
         values,
         ["age, years", "men", "BMD, mg/cm³", "women", "BMD, mg/cm³", "t (women − men)", "P"],
@@ -99,7 +101,7 @@ def table_2(results: StudyResults) -> StudyTable:
     """Return sex, age, BMD and classes overall and by part, with the tests between the parts."""
     groups = [results.subjects(), *(results.subjects(part) for part in PARTS)]
     parts = groups[1:]
-    values = [
+    values: list[Row] = [
         ["subjects", *(len(group) for group in groups), None, None],
         ["men", *(_count(group, "M") for group in groups), *_chi2(parts, lambda s: s.sex, ("M", "F"))],
         ["women", *(_count(group, "F") for group in groups), None, None],
@@ -109,35 +111,35 @@ def table_2(results: StudyResults) -> StudyTable:
         ["bmd_sd", *(Group.of(_values(group)).sd for group in groups), None, None],
     ]
     for k, status in enumerate(BONE_STATUSES):
-        test = _chi2(parts, bone_status, range(len(BONE_STATUSES))) if k == 0 else (None, None)
+        test = _chi2(parts, bone_status, range(len(BONE_STATUSES))) if k == 0 else [None, None]
         values.append([status, *(sum(bone_status(s) == k for s in group) for group in groups), *test])
     return StudyTable(
         "table-2",
-        "Table 2. The parts of the data set",
+        "The parts of the data set (the paper's Table 2)",
         ["variable", "overall", *PARTS, "statistic", "p"],
         values,
         ["", "overall", *PARTS, "χ² or F", "P"],
-        [*_table_2_rows(values)],
+        _table_2_rows(values),
         "Sex and class: χ² without Yates's correction; age and BMD: F of a one-way analysis of variance.",
     )
 
 
-def _table_2_rows(values: Sequence[Sequence[Cell]]) -> list[list[Cell]]:
+def _table_2_rows(values: Sequence[Row]) -> list[Row]:
     by_name = {str(row[0]): row for row in values}
     totals = by_name["subjects"][1:5]
 
-    def tests(row: Sequence[Cell]) -> list[Cell]:
-        return ["" if row[5] is None else fixed(float(row[5]), 3), "" if row[6] is None else p_value(float(row[6]))]
+    def tests(row: Row) -> Row:
+        return ["" if row[5] is None else fixed(row[5], 3), "" if row[6] is None else p_value(row[6])]
 
-    def share(name: str, words: str) -> list[Cell]:
+    def share(name: str, words: str) -> Row:
         row = by_name[name]
         cells = zip(row[1:5], totals, strict=True)
-        return [words, *(f"{n}, {100 * float(n or 0) / float(total or 1):.1f} %" for n, total in cells), *tests(row)]
+        return [words, *(f"{n}, {100 * n / total:.1f} %" for n, total in cells), *tests(row)]
 
-    def mean(name: str, words: str) -> list[Cell]:
+    def mean(name: str, words: str) -> Row:
         row, sd = by_name[f"{name}_mean"], by_name[f"{name}_sd"]
         cells = zip(row[1:5], sd[1:5], strict=True)
-        return [words, *(plus_minus(float(m or 0), float(s or 0), 2) for m, s in cells), *tests(row)]
+        return [words, *(plus_minus(m, s, 2) for m, s in cells), *tests(row)]
 
     return [
         ["n", *totals, "", ""],
@@ -161,22 +163,24 @@ def _values(group: Sequence[Subject]) -> list[float]:
     return [subject.bmd for subject in group if subject.bmd is not None]
 
 
-def _chi2(parts, value, kinds) -> tuple[Cell, Cell]:  # type: ignore[no-untyped-def]
+def _chi2(
+    parts: Sequence[Sequence[Subject]], value: Callable[[Subject], Any], kinds: Iterable[Any]
+) -> Row:
     try:
         test = chi_square([[sum(value(subject) == kind for subject in part) for part in parts] for kind in kinds])
     except UsageError:
-        return None, None
-    return test.chi2, test.p
+        return [None, None]
+    return [test.chi2, test.p]
 
 
-def _anova(groups: Sequence[Sequence[float]]) -> tuple[Cell, Cell]:
+def _anova(groups: Sequence[Sequence[float]]) -> Row:
     test = anova([Group.of(group) for group in groups])
-    return test.f, test.p
+    return [test.f, test.p]
 
 
 def prevalence(results: StudyResults) -> StudyTable:
     """Return the prevalence of osteopenia and osteoporosis by decade and sex, and above 50 years (Fig. 4a)."""
-    values: list[list[Cell]] = []
+    values: list[Row] = []
     for label, chosen in [*((name, [name]) for name in DECADES), (f"{OLD_YEARS} and older", list(DECADES[3:]))]:
         for sex in ("M", "F"):
             group = [s for s in results.subjects() if s.sex == sex and decade(s) in chosen]

@@ -27,11 +27,13 @@ from ..figures.reliability import ReliabilityBins, reliability_diagram
 from ..figures.roc import roc_curves
 from ..figures.style import save
 from ..paper import paper
-from ..statistics import agreement, decision_curve as net_benefit
+from ..statistics import agreement
+from ..statistics import decision_curve as net_benefit
+from ..statistics.calibration import ReliabilityBin
 from ..statistics.delong import auc_with_interval
 from .beside_tables import baseline
 from .model_tables import WORDS
-from .page import FIGURES, Kind, PageFigure
+from .page import FIGURES, PageFigure
 from .results import MAIN, StudyResults
 from .segmentation_tables import NAMES, CurvePoint
 
@@ -47,22 +49,22 @@ class StudyFigures:
         self.results, self.folder = results, folder
         self.ours = "simulated" if results.simulated else "this data set"
 
-    def _save(self, figure: Figure, name: str, title: str, caption: str, alt: str, kind: Kind | None = None) -> PageFigure:
+    def _save(self, figure: Figure, name: str, title: str, caption: str, alt: str) -> PageFigure:
         save(figure, self.folder / FIGURES, name)
-        return PageFigure(title, f"{name}.png", f"{name}.svg", caption, alt, kind)
+        return PageFigure(title, f"{name}.png", f"{name}.svg", caption, alt)
 
     def flow(self) -> PageFigure:
         """Fig. 1: who was included."""
         results = self.results
-        splits = []
+        splits: list[tuple[str, int, dict[str, int]]] = []
         for part in PARTS:
             statuses = [bone_status(subject) for subject in results.subjects(part)]
-            splits.append((part, len(statuses), {s: statuses.count(k) for k, s in enumerate(BONE_STATUSES)}))
+            splits.append((part, len(statuses), {str(s): statuses.count(k) for k, s in enumerate(BONE_STATUSES)}))
         included = len(results.inclusion.included)
         figure = flow_chart(results.inclusion.total, list(results.inclusion.excluded.items()), included, splits)
         alt = f"Flow chart from {results.inclusion.total} subjects to {included} included ones in three parts"
         caption = "Subjects, exclusions by the study's criteria, and the parts, by class of the reference."
-        return self._save(figure, "figure-1", "Figure 1. The subjects", caption, alt)
+        return self._save(figure, "figure-1", "The subjects (the paper's Fig. 1)", caption, alt)
 
     def cohort(self) -> PageFigure:
         """Fig. 4: prevalence and BMD by age and sex."""
@@ -72,12 +74,11 @@ class StudyFigures:
             for group in paper().age_groups
             for sex, own in (("M", group.men), ("F", group.women))
         ]
-        figure = cohort_by_age(
-            [s.age_years for s in subjects], [str(s.sex) for s in subjects], [s.bmd for s in subjects], printed, self.ours
-        )
+        ages, bmd = (np.array([getattr(s, name) for s in subjects], float) for name in ("age_years", "bmd"))
+        figure = cohort_by_age(ages, [str(s.sex) for s in subjects], bmd, printed, self.ours)
         caption = "(a) Prevalence by the QCT limits; (b) mean BMD ± SD, the paper's Table 1 hollow beside it."
         alt = "Bars of prevalence and points of mean BMD by decade and sex"
-        return self._save(figure, "figure-4", "Figure 4. BMD by age and sex", caption, alt)
+        return self._save(figure, "figure-4", "Prevalence and BMD by age and sex (the paper's Fig. 4)", caption, alt)
 
     def learning_curve(self, points: Sequence[CurvePoint]) -> PageFigure:
         """Fig. 5: DSC by number of training images."""
@@ -93,20 +94,20 @@ class StudyFigures:
             PaperDsc(dsc.training_images[0], dsc.mean, dsc.sd),
             PaperPlateau(first, last, plateau.mean, plateau.sd),
         )
-        caption = "DSC on the test slices by number of training images, each point a network of its own; bands: 95 % CI."
+        caption = "DSC on the test slices by number of training images, a network to each point; bands: 95 % CI."
         alt = "DSC over the number of training images on a logarithmic axis"
-        return self._save(figure, "figure-5", "Figure 5. The learning curve", caption, alt)
+        return self._save(figure, "figure-5", "The learning curve (the paper's Fig. 5)", caption, alt)
 
     def examples(self, dcnn: Path, unet: Path, device: str) -> PageFigure:
         """Fig. 6: the middling test slice of each class, with the heat map and both networks' masks."""
         segmenters = [Segmenter(load_bundle(path, "segmentation"), device) for path in (dcnn, unet)]
         rows = [self._example(index, segmenters) for index in self._middling()]
         caption = (
-            "For each class the test slice of L1 whose DSC is nearest to the median of its class: CT, probability of the "
+            "For each class the test slice of L1 whose DSC is nearest to the class's median: CT, probability of the "
             "DCNN, reference label, and both networks' masks with the reference's outline dashed."
         )
         alt = "Three rows of close-ups of L1 with heat map and outlines"
-        return self._save(example_rows(rows), "figure-6", "Figure 6. Examples", caption, alt)
+        return self._save(example_rows(rows), "figure-6", "Examples (the paper's Fig. 6)", caption, alt)
 
     def _middling(self) -> list[int]:
         scores = [row for row in self.results.network("dcnn").scores if row["level"] == "L1" and row["found"]]
@@ -162,11 +163,11 @@ class StudyFigures:
             for name, table in scores.items()
         }
         caption = (
-            "One class against the rest, test subjects; in the legends AUC with DeLong's 95 % CI. Filled marks: the most "
-            "probable class; hollow marks: the paper's operating points."
+            "One class against the rest, test subjects; in the legends AUC with DeLong's 95 % CI. Filled marks: the "
+            "most probable class; hollow marks: the paper's operating points."
         )
         figure = roc_curves(truth, scores, aucs, points)
-        return self._save(figure, "figure-7", "Figure 7. ROC curves", caption, "Three panels of ROC curves")
+        return self._save(figure, "figure-7", "ROC curves (the paper's Fig. 7)", caption, "Three panels of ROC curves")
 
     def confusion(self) -> PageFigure:
         """Ours and the paper's confusion matrices."""
@@ -219,7 +220,7 @@ class StudyFigures:
         return self._save(figure, "bland-altman", "Agreement of the BMD", caption, "Differences over means of BMD")
 
 
-def _bins(curve) -> ReliabilityBins:  # type: ignore[no-untyped-def]
+def _bins(curve: Sequence[ReliabilityBin]) -> ReliabilityBins:
     filled = [one for one in curve if one.observed.n]
     return ReliabilityBins(
         predicted=[one.mean_predicted for one in filled],

@@ -16,12 +16,12 @@ from ..statistics.intervals import Proportion
 from ..statistics.operating import BinaryMetrics
 from ..statistics.subgroups import Subgroup, by_subgroup
 from .results import MAIN, Classifier, StudyResults
-from .study_table import StudyTable
-from .tables import Cell, fixed, p_value, plus_minus, with_interval
+from .study_table import Row, StudyTable
+from .tables import fixed, p_value, plus_minus, with_interval
 
 WORDS = {"model1": "Model 1", "model2": "Model 2"}
 RATES = ("sensitivity", "specificity", "ppv", "npv", "accuracy")
-_SHORT = ("Se", "Sp", "PPV", "NPV", "Ac")
+SHORT_RATES = ("Se", "Sp", "PPV", "NPV", "Ac")
 
 
 def score(classifier: Classifier, part: str) -> BoneStatusScore:
@@ -33,8 +33,8 @@ def score(classifier: Classifier, part: str) -> BoneStatusScore:
 def table_3(results: StudyResults, youden: bool = False) -> StudyTable:
     """Return AUC and rates of both models on each part, one class against the rest, at the argmax or at Youden's
     thresholds."""
-    values: list[list[Cell]] = []
-    rows: list[list[Cell]] = []
+    values: list[Row] = []
+    rows: list[Row] = []
     for name in MAIN:
         for part in PARTS:
             found = score(results.classifiers[name], part)
@@ -51,10 +51,10 @@ def table_3(results: StudyResults, youden: bool = False) -> StudyTable:
     at = "Youden's thresholds, fixed on the validation part" if youden else "the most probable class, as in the paper"
     return StudyTable(
         "table-3-youden" if youden else "table-3",
-        f"Table 3. The two models, at {at}",
+        f"The two models (the paper's Table 3), at {at}",
         ["model", "part", "class", "auc", "auc_low", "auc_high", *_flat_names(), "threshold"],
         values,
-        ["model", "part", "class", "AUC (95 % CI)", *_SHORT],
+        ["model", "part", "class", "AUC (95 % CI)", *SHORT_RATES],
         rows,
         "AUC with DeLong's 95 % CI; rates with Wilson's in the CSV.",
     )
@@ -64,7 +64,7 @@ def _flat_names() -> list[str]:
     return [f"{rate}{end}" for rate in RATES for end in ("", "_low", "_high")]
 
 
-def _flat(metrics: BinaryMetrics) -> list[Cell]:
+def _flat(metrics: BinaryMetrics) -> Row:
     rates: list[Proportion] = [getattr(metrics, rate) for rate in RATES]
     return [number for rate in rates for number in (rate.value, rate.low, rate.high)]
 
@@ -80,15 +80,15 @@ def table_4(results: StudyResults) -> StudyTable:
     first, second = (results.answers(model, names) for model in MAIN)
     tests = compare_models(truth, first, second)
     scores = [score_probabilities(truth, answers) for answers in (first, second)]
-    values: list[list[Cell]] = []
+    values: list[Row] = []
     for status in BONE_STATUSES:
         aucs, test = [found.classes[status].auc for found in scores], tests[status]
         if test is not None and aucs[0] is not None and aucs[1] is not None:
             values.append([status, aucs[0].value, aucs[1].value, test.difference, test.z, test.p])
-    rows = [[s, fixed(a, 3), fixed(b, 3), fixed(z, 3), p_value(p)] for s, a, b, _, z, p in values]  # type: ignore[arg-type]
+    rows = [[s, fixed(a, 3), fixed(b, 3), fixed(z, 3), p_value(p)] for s, a, b, _, z, p in values]
     return StudyTable(
         "table-4",
-        "Table 4. Model 1 against Model 2 on the test subjects",
+        "Model 1 against Model 2 on the test subjects (the paper's Table 4)",
         ["class", "auc_model1", "auc_model2", "difference", "z", "p"],
         values,
         ["class", "AUC of Model 1", "AUC of Model 2", "Z", "P"],
@@ -99,7 +99,7 @@ def table_4(results: StudyResults) -> StudyTable:
 
 def overall_table(results: StudyResults) -> StudyTable:
     """Return accuracy, balanced accuracy, macro-F1 and quadratic kappa of both models on each part."""
-    values: list[list[Cell]] = []
+    values: list[Row] = []
     for name in MAIN:
         for part in PARTS:
             found = score(results.classifiers[name], part).overall
@@ -109,7 +109,7 @@ def overall_table(results: StudyResults) -> StudyTable:
                 + [found.macro_f1, found.quadratic_kappa]
             )
     rows = [
-        [WORDS[str(v[0])], v[1], v[2], with_interval(*map(float, v[3:6]), 3), *(fixed(float(x), 3) for x in v[6:])]  # type: ignore[arg-type,call-arg]
+        [WORDS[str(v[0])], v[1], v[2], with_interval(v[3], v[4], v[5], 3), *(fixed(x, 3) for x in v[6:])]
         for v in values
     ]
     return StudyTable(
@@ -125,7 +125,7 @@ def overall_table(results: StudyResults) -> StudyTable:
 
 def calibration_table(results: StudyResults) -> StudyTable:
     """Return how far the probabilities can be believed, on the test subjects, before and after the temperature."""
-    values: list[list[Cell]] = []
+    values: list[Row] = []
     for name in MAIN:
         classifier = results.classifiers[name]
         rows = classifier.of("test")
@@ -138,8 +138,8 @@ def calibration_table(results: StudyResults) -> StudyTable:
                 + [top_label_calibration_error(truth, table[rows]), *slopes]
             )
     shown = [
-        [WORDS[str(v[0])], v[1], "none" if v[2] is None else fixed(float(v[2]), 2)]
-        + [fixed(float(x), 3) if x is not None else "" for x in v[3:]]
+        [WORDS[str(v[0])], v[1], "none" if v[2] is None else fixed(v[2], 2)]
+        + [fixed(x, 3) if x is not None else "" for x in v[3:]]
         for v in values
     ]
     return StudyTable(
@@ -156,7 +156,7 @@ def calibration_table(results: StudyResults) -> StudyTable:
 
 def comparison_table(results: StudyResults) -> StudyTable:
     """Return what differs from Model 1 or 2 in one thing, on the test subjects that both have an answer for."""
-    values: list[list[Cell]] = []
+    values: list[Row] = []
     for classifier in results.classifiers.values():
         if not classifier.elsewhere:
             values += _comparison(results, classifier)
@@ -172,19 +172,19 @@ def comparison_table(results: StudyResults) -> StudyTable:
     )
 
 
-def _comparison(results: StudyResults, classifier: Classifier) -> list[list[Cell]]:
+def _comparison(results: StudyResults, classifier: Classifier) -> list[Row]:
     names = [name for name in results.split.parts["test"] if name in set(classifier.names)]
     names = [name for name in names if name in set(results.classifiers[classifier.model].names)]
     truth = results.statuses(names)
     own, other = results.answers(classifier.name, names), results.answers(classifier.model, names)
     found, tests = score_probabilities(truth, own), compare_models(truth, own, other)
-    rows: list[list[Cell]] = []
+    rows: list[Row] = []
     for status in BONE_STATUSES:
         auc, test = found.classes[status].auc, tests[status]
         if auc is None or test is None:
             continue
         same = classifier.name == classifier.model
-        difference: list[Cell] = [None, None] if same else [test.difference, test.p]
+        difference: Row = [None, None] if same else [test.difference, test.p]
         accuracy = found.overall.accuracy.value
         rows.append(
             [classifier.name, len(names), status, auc.value, auc.low, auc.high, accuracy, found.ece, *difference]
@@ -192,14 +192,14 @@ def _comparison(results: StudyResults, classifier: Classifier) -> list[list[Cell
     return rows
 
 
-def _comparison_rows(results: StudyResults, values: Sequence[Sequence[Cell]]) -> list[list[Cell]]:
-    rows: list[list[Cell]] = []
+def _comparison_rows(results: StudyResults, values: Sequence[Row]) -> list[Row]:
+    rows: list[Row] = []
     for name, _, status, auc, low, high, accuracy, ece, difference, p in values:
         words = results.classifiers[str(name)].words if status == BONE_STATUSES[0] else ""
-        rest = ["", ""] if difference is None else [fixed(float(difference), 4), p_value(float(p or 0))]
+        rest = ["", ""] if difference is None else [fixed(difference, 4), p_value(p)]
         rows.append(
-            [words, status, with_interval(float(auc or 0), float(low or 0), float(high or 0), 3)]
-            + [fixed(float(accuracy or 0), 3), fixed(float(ece or 0), 3), *rest]
+            [words, status, with_interval(auc, low, high, 3)]
+            + [fixed(accuracy, 3), fixed(ece, 3), *rest]
         )
     return rows
 
@@ -209,7 +209,7 @@ def scanner_table(results: StudyResults) -> StudyTable | None:
     found = [classifier for classifier in results.classifiers.values() if classifier.elsewhere]
     if not found:
         return None
-    values: list[list[Cell]] = []
+    values: list[Row] = []
     for classifier in found:
         result = score_probabilities(classifier.truth, classifier.probabilities)
         for status in BONE_STATUSES:
@@ -221,8 +221,8 @@ def scanner_table(results: StudyResults) -> StudyTable | None:
                 )
     words = {classifier.name: classifier.words for classifier in found}
     rows = [
-        [words[str(v[0])] if v[3] == BONE_STATUSES[0] else "", v[3], with_interval(*map(float, v[4:7]), 3)]  # type: ignore[arg-type,call-arg]
-        + [fixed(float(x), 3) for x in v[7:]]  # type: ignore[arg-type]
+        [words[str(v[0])] if v[3] == BONE_STATUSES[0] else "", v[3], with_interval(v[4], v[5], v[6], 3)]
+        + [fixed(x, 3) for x in v[7:]]
         for v in values
     ]
     return StudyTable(
@@ -244,7 +244,7 @@ def subgroup_table(results: StudyResults) -> StudyTable:
     measured = np.array([results.measured["model"].bmd[name] for name in names])
     reference = np.array([results.data.subject(name).bmd for name in names], float)
 
-    def judge(rows: np.ndarray) -> list[Cell]:
+    def judge(rows: np.ndarray) -> Row:
         found = score_probabilities(truth[rows], answers[rows])
         aucs = [found.classes[status].auc for status in BONE_STATUSES]
         error = agreement(measured[rows], reference[rows])
@@ -254,7 +254,7 @@ def subgroup_table(results: StudyResults) -> StudyTable:
             error.mae,
         ]
 
-    values: list[list[Cell]] = []
+    values: list[Row] = []
     for kind, labels in _groupings(results, names).items():
         for group in by_subgroup(judge, labels, truth):
             values.append([kind, group.name, group.n, *_judged(group)])
@@ -272,17 +272,17 @@ def subgroup_table(results: StudyResults) -> StudyTable:
     )
 
 
-def _judged(group: Subgroup[list[Cell]]) -> list[Cell]:
+def _judged(group: Subgroup[Row]) -> Row:
     return [None] * 8 if group.value is None else group.value
 
 
-def _subgroup_row(row: Sequence[Cell]) -> list[Cell]:
+def _subgroup_row(row: Row) -> Row:
     kind, name, n, accuracy, low, high, *rest = row
     if accuracy is None:
         return [kind, name, n, "not judged", *([""] * 5)]
-    shown = [("" if x is None else fixed(float(x), 3)) for x in rest[:3]]
-    errors = [fixed(float(x or 0), 1) for x in rest[3:]]
-    return [kind, name, n, with_interval(float(accuracy), float(low or 0), float(high or 0), 3), *shown, *errors]
+    shown = [("" if x is None else fixed(x, 3)) for x in rest[:3]]
+    errors = [fixed(x, 1) for x in rest[3:]]
+    return [kind, name, n, with_interval(accuracy, low, high, 3), *shown, *errors]
 
 
 def _groupings(results: StudyResults, names: Sequence[str]) -> dict[str, list[str | None]]:
@@ -301,7 +301,7 @@ def _groupings(results: StudyResults, names: Sequence[str]) -> dict[str, list[st
 
 def bmd_table(results: StudyResults) -> StudyTable:
     """Return how the measured BMD agrees with the reference, and with the truth where it is known."""
-    values: list[list[Cell]] = []
+    values: list[Row] = []
     for outline, words in (("model", "the network's outlines"), ("drawn", "the drawn outlines")):
         measured = results.measured[outline].bmd
         names = [name for name in results.split.parts["test"] if name in measured]
@@ -316,9 +316,9 @@ def bmd_table(results: StudyResults) -> StudyTable:
                 + [limits.upper_limit.value, found.mae, found.rmse, found.pearson_r, found.concordance]
             )
     rows = [
-        [v[0], v[1], v[2], plus_minus(float(v[3] or 0), float(v[4] or 0), 2)]
-        + [f"{fixed(float(v[5] or 0), 1)} to {fixed(float(v[6] or 0), 1)}"]
-        + [fixed(float(v[7] or 0), 2), fixed(float(v[9] or 0), 4)]
+        [v[0], v[1], v[2], plus_minus(v[3], v[4], 2)]
+        + [f"{fixed(v[5], 1)} to {fixed(v[6], 1)}"]
+        + [fixed(v[7], 2), fixed(v[9], 4)]
         for v in values
     ]
     return StudyTable(

@@ -56,8 +56,8 @@ COMPARISONS = (
     Variant("model1-resnet101", "Model 1, ResNet-101", "model1", {"network": {"name": "resnet101"}}),
     Variant("one-scanner-standardised", "One scanner to others, HU standardised", "model1", {}, True),
     Variant(
-        "one-scanner-measured", "One scanner to others, HU as measured", "model1", {"classification": {"hu": "measured"}},
-        True,
+        "one-scanner-measured", "One scanner to others, HU as measured", "model1",
+        {"classification": {"hu": "measured"}}, True,
     ),
 )  # fmt: skip
 
@@ -129,15 +129,15 @@ QUICK = StudyProfile(
     curve_slices=200,
     segmentation={
         "steps": 300,
-        "batch": 16,
-        "network": {"name": "study_segmentation", "parameters": {"base_width": 16}},
+        "batch": 8,
+        "network": {"name": "study_segmentation", "parameters": {"base_width": 8}},
         "patches": {"size": 128, "locate_spacing_mm": [2.0, 3.1], "outline_spacing_mm": [0.55, 0.88]},
         "intensity": {"strength": 0.4},
         "optimiser": {"learning_rate": 0.003, "warmup_steps": 30, "average_decay": 0.98},
         "validation": _NO_CURVES,
         "checkpoints": {"every_steps": 100, "every_minutes": 2.0},
     },
-    unet={"network": {"name": "unet", "parameters": {"base_width": 16}}},
+    unet={"network": {"name": "unet", "parameters": {"base_width": 8}}},
     classification={
         "steps": 600,
         "batch": 32,

@@ -146,11 +146,16 @@ def _page(study: StudyComputation, results: StudyResults, sections: Sequence[Sec
         provenance=[
             ("Study", paper().source),
             ("Data set", f"{header.kind}; {header.generator or 'no generator named'}; seed {header.seed}"),
-            ("Command", f"osteoscreen study --profile {study.profile.name} --split {request.split} --seed {request.seed}"),
+            ("Command", _command(study)),
             ("OsteoScreen", __version__),
             *((f"Weights, {name}", sha256) for name, sha256 in networks),
         ],
     )
+
+
+def _command(study: StudyComputation) -> str:
+    request = study.request
+    return f"osteoscreen study --profile {study.profile.name} --split {request.split} --seed {request.seed}"
 
 
 def _facts(results: StudyResults) -> list[tuple[str, str]]:
@@ -173,8 +178,8 @@ def _notices(study: StudyComputation, results: StudyResults) -> list[str]:
         )
     if study.profile.name != "full":
         notices.append(
-            f"The {study.profile.name} profile trains less than the paper did (500 rounds at 512 × 512); its numbers are "
-            "not those of the full one."
+            f"The {study.profile.name} profile trains less than the paper did (500 rounds at 512 × 512); its numbers "
+            "are not those of the full one."
         )
     missing = {name for found in results.classifiers.values() for name in found.without_outline}
     if missing:

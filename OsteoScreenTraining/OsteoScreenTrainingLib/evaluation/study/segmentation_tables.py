@@ -10,8 +10,8 @@ from scipy import stats
 
 from ..statistics.intervals import bootstrap_interval
 from .results import Network, StudyResults
-from .study_table import StudyTable
-from .tables import Cell, fixed, p_value, plus_minus, with_interval
+from .study_table import Row, StudyTable
+from .tables import fixed, p_value, plus_minus, with_interval
 
 NAMES = {"study_segmentation": "DCNN", "unet": "U-Net"}
 
@@ -55,8 +55,10 @@ def _point(networks: list[Network], seed: int) -> CurvePoint:
 
 def learning_curve_table(points: list[CurvePoint]) -> StudyTable:
     """Return the points of Fig. 5."""
-    values = [[NAMES[p.architecture], p.images, p.networks, p.mean, p.low, p.high, p.sd, p.worst] for p in points]
-    rows = [
+    values: list[Row] = [
+        [NAMES[p.architecture], p.images, p.networks, p.mean, p.low, p.high, p.sd, p.worst] for p in points
+    ]
+    rows: list[Row] = [
         [NAMES[p.architecture], p.images, p.networks, with_interval(p.mean, p.low, p.high, 3), fixed(p.sd, 3)]
         + [fixed(p.worst, 3)]
         for p in points
@@ -79,17 +81,17 @@ def segmentation_table(results: StudyResults) -> StudyTable:
         ("dsc", "DSC", 3), ("hausdorff95_mm", "Hausdorff 95 %, mm", 2), ("hu_error", "error of mean HU", 2),
         ("hu_absolute_error", "absolute error of mean HU", 2),
     )  # fmt: skip
-    values: list[list[Cell]] = []
-    rows: list[list[Cell]] = []
+    values: list[Row] = []
+    rows: list[Row] = []
     for measure, words, digits in measures:
         for network in (results.network("dcnn"), results.network("unet")):
             found = _measure(network, measure)
             known = found[np.isfinite(found)]
             worst = known.min() if measure == "dsc" else known.max()
-            values.append([NAMES[network.architecture], measure, len(known), known.mean(), known.std(ddof=1), worst])
+            name = NAMES[network.architecture]
+            values.append([name, measure, len(known), float(known.mean()), float(known.std(ddof=1)), worst])
             rows.append(
-                [words, NAMES[network.architecture], len(known), plus_minus(known.mean(), known.std(ddof=1), digits)]
-                + [fixed(worst, digits)]
+                [words, name, len(known), plus_minus(known.mean(), known.std(ddof=1), digits), fixed(worst, digits)]
             )
     return StudyTable(
         "segmentation",

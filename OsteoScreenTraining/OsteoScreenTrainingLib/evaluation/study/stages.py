@@ -73,4 +73,6 @@ def _read(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise InputError(f"{path} cannot be read ({error}); remove it, and its part of the study runs again.") from error
+        raise InputError(
+            f"{path} cannot be read ({error}); remove it, and its part of the study runs again."
+        ) from error

@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from .page import TABLES, Kind, PageTable
-from .tables import Cell, write_table
+from .tables import write_table
+
+#: The cells of a row: text, numbers, or None; :func:`.tables.write_table` takes no other.
+Row = list[Any]
 
 
 @dataclass(frozen=True)
@@ -23,20 +27,20 @@ class StudyTable:
     name: str
     title: str
     columns: Sequence[str]
-    values: Sequence[Sequence[Cell]]
+    values: Sequence[Row]
     header: Sequence[str]
-    rows: Sequence[Sequence[Cell]]
+    rows: Sequence[Row]
     note: str = ""
     kind: Kind | None = None
 
     def write(self, folder: Path) -> PageTable:
         """Write both files into ``folder``/tables and return the table as the page takes it."""
-        write_table(folder / TABLES / self.name, list(self.columns), [list(row) for row in self.values])
+        write_table(folder / TABLES / self.name, list(self.columns), list(self.values))
         return PageTable(
             title=self.title,
             csv=f"{self.name}.csv",
             header=list(self.header),
-            rows=[list(row) for row in self.rows],
+            rows=list(self.rows),
             note=self.note,
             kind=self.kind,
         )

@@ -35,7 +35,8 @@ def write_table(path_without_suffix: Path, header: Sequence[str], rows: Sequence
             raise ValueError(f"Row {number} has {len(row)} cells, the header {len(header)}.")
     plain = [[_plain(cell) for cell in row] for row in rows]
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
+    # CRLF, as RFC 4180 has it: csv leaves a CR in a cell unquoted where rows end in LF alone.
+    writer = csv.writer(text, lineterminator="\r\n")
     writer.writerow(map(_safe, header))
     writer.writerows(map(_safe, row) for row in plain)
     objects = [dict(zip(header, row, strict=True)) for row in plain]
@@ -66,13 +67,18 @@ def fixed(value: float, digits: int) -> str:
 
 
 def with_interval(value: float, low: float, high: float, digits: int) -> str:
-    """Return "0.951 (0.932–0.970)", with "to" where a minus sign would run into the dash."""
+    """Return "0.951 (0.932–0.970)", with "to" where a minus sign would run into the dash; the value alone where it has
+    no interval."""
+    if not (math.isfinite(low) and math.isfinite(high)):
+        return fixed(value, digits)
     between = " to " if low < 0 else "–"
     return f"{fixed(value, digits)} ({fixed(low, digits)}{between}{fixed(high, digits)})"
 
 
 def plus_minus(mean: float, sd: float, digits: int) -> str:
-    """Return "130.28 ± 42.76"."""
+    """Return "130.28 ± 42.76"; the mean alone where there is no SD."""
+    if not math.isfinite(sd):
+        return fixed(mean, digits)
     return f"{fixed(mean, digits)} ± {fixed(sd, digits)}"
 
 

@@ -26,11 +26,11 @@ ABOVE_MM, BELOW_MM = 42.0, 26.0
 
 @dataclass(frozen=True)
 class RenderedSlice:
-    """HU (rows, columns) int16 and the compartment's coverage uint8 0..255, at ``z_mm`` above L1's centre."""
+    """HU (rows, columns) int16 and the compartment's coverage uint8 0..255, on square pixels of ``pixel_mm``."""
 
     hu: NDArray[np.int16]
     coverage: NDArray[np.uint8]
-    z_mm: float
+    pixel_mm: float
 
 
 class SubjectScan:
@@ -85,4 +85,6 @@ class SubjectScan:
         )
         seen = self.model.respond(ideal, self.person.study_date)
         hu = self.acquisition.acquire(seen, self.grid.pixel_mm, rng)
-        return RenderedSlice(np.round(hu).astype(np.int16), np.round(truth * 255).astype(np.uint8), z)
+        return RenderedSlice(
+            np.round(hu).astype(np.int16), np.round(truth * 255).astype(np.uint8), self.grid.pixel_mm
+        )

@@ -8,9 +8,6 @@ from __future__ import annotations
 
 import csv
 import io
-import shutil
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -25,6 +22,7 @@ from ...datasets.folder import SLICES, TRUTH, DataSetHeader, write_header
 from ...datasets.manifest import MANIFEST, Subject, write_manifest
 from ...datasets.slice_writing import SliceSetWriter, level_values
 from ..dicom_series import SeriesDescription, write_dicom_series
+from ..processes import in_order
 from .population import REFERENCE_SD_MG_CM3, Person, draw_population
 from .rendering import LEVELS, SIZE, SLICE_MM, RenderedSlice, SubjectScan
 from .scanners import Fleet, ScannerModel
@@ -67,22 +65,13 @@ def write_cohort(folder: Path, request: CohortRequest, progress: Progress = sile
     folder.mkdir(parents=True, exist_ok=True)
     cohort = _Cohort(people, Fleet(request.seed), request)
     included = [person for person in people if person.exclusion is None]
-    with SliceSetWriter(folder / SLICES, len(included) * len(LEVELS), SIZE, "simulated", GENERATOR) as slices:
-        for done, (person, rendered) in enumerate(zip(included, cohort.render(included), strict=True), 1):
-            pixel_mm = cohort.scan(person).grid.pixel_mm
-            for number, (level, item) in enumerate(zip(LEVELS, rendered, strict=True), (done - 1) * len(LEVELS)):
-                slices.add(
-                    item.hu,
-                    item.coverage,
-                    level_values(number, person_name(person), level, item.coverage, pixel_mm),
-                )
-            progress("Simulating the cohort", done, len(included))
+    cohort.write_slices(folder / SLICES, included, progress)
     with_ct = included[: request.dicom]
-    for done, person in enumerate(with_ct, 1):
-        cohort.write_ct(folder / CT_FOLDER / person_name(person), person)
+    for done, _ in enumerate(in_order(partial(cohort.write_ct, folder / CT_FOLDER), with_ct, request.workers), 1):
         progress("Writing DICOM series", done, len(with_ct))
-    write_manifest([cohort.subject(person, person in with_ct) for person in people], folder / MANIFEST)
-    _write_truth(folder / TRUTH, cohort, people)
+    scans = [cohort.scan(person) for person in people]
+    write_manifest([cohort.subject(scan, scan.person in with_ct) for scan in scans], folder / MANIFEST)
+    _write_truth(folder / TRUTH, scans)
     header = DataSetHeader(
         kind="simulated",
         generator=GENERATOR,
@@ -112,23 +101,24 @@ class _Cohort:
     def scan(self, person: Person) -> SubjectScan:
         return SubjectScan(person, self.models[person.number], self.request.seed)
 
-    def render(self, people: list[Person]) -> Iterator[list[RenderedSlice]]:
-        """Yield the centre slices of L1 and L2 of each."""
+    def write_slices(self, folder: Path, people: list[Person], progress: Progress) -> None:
+        """Write the centre slices of L1 and L2 of each."""
         scanned = [(person, self.models[person.number]) for person in people]
-        work = partial(_centre_slices, seed=self.request.seed)
-        if self.request.workers <= 1:
-            yield from map(work, scanned)
-            return
-        with ProcessPoolExecutor(self.request.workers) as pool:
-            yield from pool.map(work, scanned, chunksize=4)
+        rendered = in_order(partial(_centre_slices, seed=self.request.seed), scanned, self.request.workers)
+        with SliceSetWriter(folder, len(people) * len(LEVELS), SIZE, "simulated", GENERATOR) as slices:
+            for done, (person, both) in enumerate(zip(people, rendered, strict=True), 1):
+                for number, (level, item) in enumerate(zip(LEVELS, both, strict=True), (done - 1) * len(LEVELS)):
+                    values = level_values(number, person_name(person), level, item.coverage, item.pixel_mm)
+                    slices.add(item.hu, item.coverage, values)
+                progress("Simulating the cohort", done, len(people))
 
     def z_mm(self, scan: SubjectScan, number: int) -> float:
         """Return a slice's height in the scanner's frame, RAS S."""
         return self._table[scan.person.number] + SLICE_MM * number
 
-    def subject(self, person: Person, with_ct: bool) -> Subject:
+    def subject(self, scan: SubjectScan, with_ct: bool) -> Subject:
         """Return a person as a row of the manifest: what a hospital would know, and no truth."""
-        model, scan = self.models[person.number], self.scan(person)
+        person, model = scan.person, scan.model
         slope, intercept = self.fleet.calibration(model, person.study_date)
         measured = person.exclusion != "no reference"
         bmd = {level: round(value, 2) for level, value in person.reference_bmd.items()}
@@ -154,8 +144,8 @@ class _Cohort:
             findings=findings,
         )
 
-    def write_ct(self, folder: Path, person: Person) -> None:
-        """Write a subject's scan, T12 to the top of L3, as a DICOM series."""
+    def write_ct(self, root: Path, person: Person) -> None:
+        """Write a subject's scan, T12 to the top of L3, as a DICOM series into a folder of its own below ``root``."""
         scan = self.scan(person)
         numbers = scan.extent()
         hu = np.stack([scan.slice(number).hu for number in numbers])
@@ -178,8 +168,7 @@ class _Cohort:
             description="Simulated chest CT, T12 to L3",
             station=scan.model.name,
         )
-        shutil.rmtree(folder, ignore_errors=True)
-        write_dicom_series(folder, hu, ijk_to_ras, description)
+        write_dicom_series(root / person_name(person), hu, ijk_to_ras, description)
 
 
 def _centre_slices(scanned: tuple[Person, ScannerModel], seed: int) -> list[RenderedSlice]:
@@ -188,14 +177,14 @@ def _centre_slices(scanned: tuple[Person, ScannerModel], seed: int) -> list[Rend
     return [scan.slice(scan.centre_slice(level)) for level in LEVELS]
 
 
-def _write_truth(path: Path, cohort: _Cohort, people: list[Person]) -> None:
+def _write_truth(path: Path, scans: list[SubjectScan]) -> None:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(
         ["subject", "bmd_l1", "bmd_l2", "bmd_individual", "exclusion", "scanner_gain", "scanner_offset_hu", "noise_hu"]
     )
-    for person in people:
-        scan = cohort.scan(person)
+    for scan in scans:
+        person = scan.person
         l1, l2 = person.true_bmd["L1"], person.true_bmd["L2"]
         values = [f"{value:.4f}" for value in (l1, l2, (l1 + l2) / 2)]
         scanner = [f"{scan.model.gain:g}", f"{scan.model.offset_on(person.study_date):.3f}"]
