@@ -28,18 +28,81 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="extend",
         required=True,
         metavar="DATASET",
-        help="folders with annotated slices that the bundle was not trained on: a slice data set, a CT with "
-        "outlines.json, or a CT with vertebral_bodies.nii.gz",
+        help="segmentation: folders with annotated slices that the bundle was not trained on (a slice data set, a CT "
+        "with outlines.json, or a CT with vertebral_bodies.nii.gz); classification: one data set of subjects",
     )
     parser.add_argument("--model", required=True, metavar="BUNDLE", help="name or folder of the bundle")
-    parser.add_argument("--compare", metavar="BUNDLE", help="a second bundle to score on the same slices")
+    parser.add_argument("--compare", metavar="BUNDLE", help="segmentation: a second bundle for the same slices")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="OUT", help="folder for the results")
-    parser.add_argument("--most", type=int, default=200, metavar="N", help="slices of each slice data set (0: all)")
+    parser.add_argument(
+        "--most", type=int, default=200, metavar="N", help="segmentation: slices of each slice data set (0: all)"
+    )
+    parser.add_argument(
+        "--split", metavar="NAME", help="classification: the test subjects of this split; all included ones without it"
+    )
+    parser.add_argument(
+        "--segmentation-model", metavar="BUNDLE|drawn",
+        help="classification: whose outlines to use, or the drawn ones of the data set (default: the shipped bundle's)",
+    )  # fmt: skip
+    parser.add_argument("--workers", type=int, default=1, help="classification: processes that outline the slices")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Score, write the three files and print the summary; return the exit code."""
+    """Score, write the files and print the summary; return the exit code."""
+    return {"segmentation": _segmentation, "classification": _classification}[arguments.task](arguments)
+
+
+def _classification(arguments: argparse.Namespace) -> int:
+    from OsteoScreenLib.classification import Classifier
+    from OsteoScreenLib.cli.console import ConsoleProgress
+    from OsteoScreenLib.errors import UsageError
+    from OsteoScreenLib.models import load_bundle
+
+    from ..datasets.folder import DataSet
+    from ..datasets.inclusion import include
+    from ..datasets.predictions import predict_masks, segmentation_bundle
+    from ..datasets.splits import load_split
+    from ..evaluation.classification_report import write_report
+    from ..evaluation.classifying import classify_subjects
+
+    if len(arguments.data) != 1 or arguments.compare:
+        raise UsageError("A classification is evaluated on one data set, one bundle at a time.")
+    bundle, data = load_bundle(arguments.model, "classification"), DataSet(arguments.data[0])
+    subjects = include(data).included
+    if arguments.split:
+        test = set(load_split(data, arguments.split).parts["test"])
+        subjects = [subject for subject in subjects if subject.subject in test]
+    with ConsoleProgress() as progress:
+        masks = None
+        if arguments.segmentation_model != "drawn":
+            outliner = segmentation_bundle(arguments.segmentation_model or "")
+            masks = predict_masks(
+                data, outliner, device=arguments.device, workers=arguments.workers, progress=progress
+            )
+        found = []
+        for one in classify_subjects(data, subjects, Classifier(bundle, arguments.device), masks):
+            found.append(one)
+            progress("Classifying", len(found), len(subjects))
+    summary = write_report(arguments.output, f"{bundle.name} {bundle.version}", found)
+    _print_classification(summary)
+    return 0
+
+
+def _print_classification(summary: dict[str, Any]) -> None:
+    print(f"{summary['bundle']} on {summary['subjects']} subjects ({summary['not_classified']} not classified):")
+    for status, score in summary["score"]["classes"].items():
+        auc, beside = score["auc"], summary["baseline"]["aucs"][status]["value"]
+        test = summary["against_baseline"][status]
+        print(
+            f"  {status:13} AUC {auc['value']:.4f} ({auc['low']:.4f} to {auc['high']:.4f}); measured BMD {beside:.4f}, "
+            f"P {test['p']:.3f}"
+        )
+    accuracies = (part["overall"]["accuracy"]["value"] for part in (summary["score"], summary["baseline"]))
+    print("  accuracy {:.4f}; category of the measured BMD {:.4f}".format(*accuracies))
+
+
+def _segmentation(arguments: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     from OsteoScreenLib.models import load_bundle

@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING
 from OsteoScreenLib.errors import UsageError
 
 if TYPE_CHECKING:
-    from OsteoScreenLib.models import Bundle
-
     from .config import TrainingConfig
     from .task import Task
 
@@ -49,7 +47,7 @@ def _segmentation(config: TrainingConfig, folders: Sequence[Path]) -> Task:
 
 def _classification(config: TrainingConfig, folders: Sequence[Path]) -> Task:
     from ..datasets.folder import DataSet
-    from ..datasets.predictions import predict_masks
+    from ..datasets.predictions import predict_masks, segmentation_bundle
     from .classification_task import ClassificationTask
 
     if len(folders) != 1:
@@ -57,17 +55,8 @@ def _classification(config: TrainingConfig, folders: Sequence[Path]) -> Task:
     data, options = DataSet(folders[0]), config.classification
     masks: list[Path | None] = []
     if options.masks in ("predicted", "both"):
-        bundle = _segmentation_bundle(options.segmentation_model)
+        bundle = segmentation_bundle(options.segmentation_model)
         masks.append(predict_masks(data, bundle, device=config.device))
     if options.masks in ("drawn", "both"):
         masks.append(None)
     return ClassificationTask(config, data, masks)
-
-
-def _segmentation_bundle(name: str) -> Bundle:
-    from OsteoScreenLib.models import default_bundle, load_bundle
-
-    bundle = load_bundle(name, "segmentation") if name else default_bundle("segmentation")
-    if bundle is None:
-        raise UsageError("No segmentation bundle ships here; name one in classification.segmentation_model.")
-    return bundle

@@ -1,4 +1,4 @@
-"""The simulated cohort: who is in it, what reference and scanners make of the truth, and whether CT and slices agree."""
+"""The simulated cohort: who is in it, what reference and scanners make of the truth, and its CT."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Building a data set from CT and outlines: the slices that were meant, and a reason for every one that is not there."""
+"""Building a data set from CT and outlines: the slices that were meant, and a reason for each that is left out."""
 
 from __future__ import annotations
 
@@ -120,19 +120,18 @@ def test_a_header_that_no_manifest_takes_leaves_the_cells_empty(raw, capsys):
 
 
 def test_one_that_cannot_be_built_is_left_out_with_its_reason(raw, capsys):
-    folder, _, subjects = raw
+    folder, _, _ = raw
     rows = read_manifest(folder / "subjects.csv")
     good, other = rows
     (folder / "ct" / "junk").mkdir()
     (folder / "ct" / "junk" / "a.dcm").write_bytes(b"no DICOM")
-    empty = np.zeros((512, 512), bool)
-    full = ~empty
+    full = np.ones((512, 512), bool)
     ct = open_ct(folder / good.ct)
     cases = {
         "JUNK": (dataclasses.replace(good, ct="ct/junk"), ""),
         "GONE": (dataclasses.replace(good, ct="ct/none"), "cannot be opened"),
         "NOMASKS": (dataclasses.replace(good, masks="masks/none.nrrd"), "There is no segmentation"),
-        "OUTSIDE": (dataclasses.replace(good, l2_z_mm=good.l2_z_mm - 300), "L2 is given as"),
+        "OUTSIDE": (dataclasses.replace(good, l2_z_mm=good.l2_z_mm - 300), "lies outside the scan"),
         "HALF": (_outline(folder, dataclasses.replace(good, subject="HALF"), ct, {"L1": full}), "hold no L2; draw it"),
         "SHIFTED": (dataclasses.replace(good, l1_z_mm=good.l1_z_mm + 4), "L1 does not lie on its centre slice"),
         "FLAT": (_square(folder, "FLAT", (5, 200, 256))[0], "not square; resample the CT"),
@@ -202,8 +201,9 @@ def test_a_smaller_matrix_is_resampled_to_512(tmp_path, capsys):
     built, drawn = (array[0] for array in data.slices.read([index]))
     # Means over the four pixels that a pixel became keep what it was, up to the interpolation.
     shrunk = built.reshape(256, 2, 256, 2).mean(axis=(1, 3))
-    assert np.abs(shrunk - hu[3])[5:-5, 5:-5].mean() < 10
-    assert np.corrcoef(shrunk[100:120, 90:130].ravel(), hu[3][mask].ravel())[0, 1] > 0.9
+    noise = (slice(150, 250), slice(10, 250))
+    assert np.corrcoef(shrunk[noise].ravel(), hu[3][noise].ravel())[0, 1] > 0.9
+    assert shrunk[mask].mean() == pytest.approx(hu[3][mask].mean(), abs=8)
     inside = drawn > 127
     assert inside.sum() == pytest.approx(4 * mask.sum(), abs=4 * 60)
     assert record.body == pytest.approx((2 * 109.5 + 0.5, 2 * 109.5 + 0.5), abs=0.6)

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
+from ..statistics.calibration import ReliabilityBin
 from .style import CLASSES, SOFT, WIDE_IN, letter, series, styled
 
 
@@ -22,6 +23,18 @@ class ReliabilityBins:
     low: ArrayLike
     high: ArrayLike
     count: ArrayLike
+
+
+def reliability_of(curve: Sequence[ReliabilityBin]) -> ReliabilityBins:
+    """Return the bins of a reliability curve that hold subjects, as they are drawn."""
+    filled = [one for one in curve if one.observed.n]
+    return ReliabilityBins(
+        predicted=[one.mean_predicted for one in filled],
+        observed=[one.observed.value for one in filled],
+        low=[one.observed.low for one in filled],
+        high=[one.observed.high for one in filled],
+        count=[one.observed.n for one in filled],
+    )
 
 
 @styled

@@ -23,13 +23,12 @@ from ..figures.decision_curve import decision_curve
 from ..figures.examples import ExampleRow, example_rows
 from ..figures.flow_chart import flow_chart
 from ..figures.learning_curve import LearningCurve, PaperDsc, PaperPlateau, learning_curve
-from ..figures.reliability import ReliabilityBins, reliability_diagram
+from ..figures.reliability import reliability_diagram, reliability_of
 from ..figures.roc import roc_curves
 from ..figures.style import save
 from ..paper import paper
 from ..statistics import agreement
 from ..statistics import decision_curve as net_benefit
-from ..statistics.calibration import ReliabilityBin
 from ..statistics.delong import auc_with_interval
 from .beside_tables import baseline
 from .model_tables import WORDS
@@ -189,7 +188,7 @@ class StudyFigures:
             classifier = self.results.classifiers[model]
             rows = classifier.of("test")
             found = score_probabilities(classifier.truth[rows], classifier.probabilities[rows]).classes
-            models[WORDS[model]] = [_bins(found[status].reliability) for status in BONE_STATUSES]
+            models[WORDS[model]] = [reliability_of(found[status].reliability) for status in BONE_STATUSES]
         caption = "Test subjects, after the temperature; below, how many subjects each point stands for."
         alt = "Three panels of observed against predicted shares"
         return self._save(reliability_diagram(models), "reliability", "Reliability", caption, alt)
@@ -218,17 +217,6 @@ class StudyFigures:
         )
         caption = "BMD measured inside the network's outlines less the reference, test subjects."
         return self._save(figure, "bland-altman", "Agreement of the BMD", caption, "Differences over means of BMD")
-
-
-def _bins(curve: Sequence[ReliabilityBin]) -> ReliabilityBins:
-    filled = [one for one in curve if one.observed.n]
-    return ReliabilityBins(
-        predicted=[one.mean_predicted for one in filled],
-        observed=[one.observed.value for one in filled],
-        low=[one.observed.low for one in filled],
-        high=[one.observed.high for one in filled],
-        count=[one.observed.n for one in filled],
-    )
 
 
 def _window(centre: tuple[float, float], pixel_mm: float, shape: tuple[int, ...]) -> tuple[slice, slice]:

@@ -8,13 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from OsteoScreenLib.densitometry.calibration import NOMINAL_INTERCEPT, NOMINAL_SLOPE
+from OsteoScreenLib.errors import InputError
+from OsteoScreenLib.results import BONE_STATUSES
 
 from ...datasets.folder import LEVELS, DataSet, bone_status
 from ...datasets.inclusion import Inclusion
 from ...datasets.manifest import Subject
 from ...datasets.splits import PARTS, Part, Split
 from ..bone_status import youden_thresholds
+from ..classifying import subject_line
 from ..statistics.ideal_observer import class_posteriors
 from ..statistics.temperature import apply_temperature
 from .computing import StudyComputation
@@ -165,12 +167,16 @@ MAIN = ("model1", "model2")
 
 
 def gather(study: StudyComputation) -> StudyResults:
-    """Run what is left of a study and return what it found."""
+    """Run what is left of a study and return what it found.
+
+    Raises:
+        InputError: the networks have an answer for too few test subjects to say anything.
+    """
     study.prepare()
     networks = [_network(found) for found in study.networks()]
     measures = study.measures()
     classifiers = [_classifier(found) for found in study.classifiers()]
-    return StudyResults(
+    results = StudyResults(
         data=study.data,
         inclusion=study.inclusion,
         split=study.split,
@@ -179,6 +185,13 @@ def gather(study: StudyComputation) -> StudyResults:
         classifiers={classifier.name: classifier for classifier in classifiers},
         truth=study.data.truth(),
     )
+    judged = results.judged()
+    if set(results.statuses(judged).tolist()) != set(range(len(BONE_STATUSES))):
+        raise InputError(
+            f"Only {len(judged)} of {len(study.split.parts['test'])} test subjects have outlines that can be measured, "
+            "and a class is missing among them; train the segmentation longer, in another folder."
+        )
+    return results
 
 
 def _network(found: dict[str, Any]) -> Network:
@@ -214,7 +227,5 @@ def _measured(data: DataSet, rows: list[dict[str, Any]], source: str) -> Measure
 
 def _bmd(subject: Subject, hu: list[float]) -> float:
     """Return the individual's measured BMD, by the subject's calibration, else by the nominal line."""
-    slope, intercept = subject.calibration_slope, subject.calibration_intercept
-    if slope is None or intercept is None:
-        slope, intercept = NOMINAL_SLOPE, NOMINAL_INTERCEPT
-    return slope * float(np.mean(hu)) + intercept
+    line = subject_line(subject)
+    return line.slope * float(np.mean(hu)) + line.intercept

@@ -85,14 +85,10 @@ def segmentation_table(results: StudyResults) -> StudyTable:
     rows: list[Row] = []
     for measure, words, digits in measures:
         for network in (results.network("dcnn"), results.network("unet")):
-            found = _measure(network, measure)
-            known = found[np.isfinite(found)]
-            worst = known.min() if measure == "dsc" else known.max()
             name = NAMES[network.architecture]
-            values.append([name, measure, len(known), float(known.mean()), float(known.std(ddof=1)), worst])
-            rows.append(
-                [words, name, len(known), plus_minus(known.mean(), known.std(ddof=1), digits), fixed(worst, digits)]
-            )
+            n, mean, sd, worst = _described(_measure(network, measure), measure == "dsc")
+            values.append([name, measure, n, mean, sd, worst])
+            rows.append([words, name, n, plus_minus(mean, sd, digits), fixed(worst, digits)])
     return StudyTable(
         "segmentation",
         "The study's network and the U-Net, on every test slice",
@@ -102,6 +98,15 @@ def segmentation_table(results: StudyResults) -> StudyTable:
         rows,
         _comparison(results) + _not_found(results),
     )
+
+
+def _described(found: np.ndarray, low_is_bad: bool) -> tuple[int, float, float, float]:
+    """Return number, mean, SD and worst of what exists; NaN where nothing does."""
+    known = found[np.isfinite(found)]
+    if not len(known):
+        return 0, math.nan, math.nan, math.nan
+    sd = float(known.std(ddof=1)) if len(known) > 1 else math.nan
+    return len(known), float(known.mean()), sd, float(known.min() if low_is_bad else known.max())
 
 
 def _measure(network: Network, measure: str) -> np.ndarray:
