@@ -1,4 +1,4 @@
-"""What a classifier is trained on: to the pixel what it is given when it is used, with poses that depend on the seed."""
+"""What a classifier is trained on: to the pixel what it is given when it is used, in poses that follow from the seed."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_training_sees_what_inference_sees(cohort, tmp_path, crop, hu):
         trained = _seen_in_training(data, subject, LEVELS, crop, hu)
         used = _seen_by_classifier(data, subject, LEVELS, crop, hu, tmp_path / str(number))
         assert trained.shape == used.shape
-        assert 0.01 < (trained > 0).float().mean() < 0.9
+        assert (trained > 0).sum() > 200
         torch.testing.assert_close(trained, used, atol=2e-5, rtol=0)
 
 
@@ -122,16 +122,16 @@ def test_a_sample_depends_on_its_seed_alone(subject_set):
 
 
 def test_levels_are_turned_and_mirrored_alike_and_shifted_each(subject_set):
-    batch = _batch(subject_set)
-    plan = draw_poses(batch, [(0, 0, place) for place in range(3)], 2, (1.0, 32), ClassificationConfig())
+    batch = _batch(subject_set, 8)
+    plan = draw_poses(batch, [(0, 0, place) for place in range(8)], 2, (1.0, 32), ClassificationConfig())
     for name in ("angle", "flip", "spacing_mm"):
-        values = getattr(plan, name).reshape(3, 2, -1)
+        values = getattr(plan, name).reshape(8, 2, -1)
         assert (values[:, 0] == values[:, 1]).all(), name
         assert len(np.unique(values[:, 0], axis=0)) > 1, name
     shift = (plan.centre - batch.centre) * batch.pixel_mm[:, None]
     assert (np.abs(shift) <= 2.0).all()
     assert len(np.unique(shift)) == shift.size
-    assert len(set(plan.seeds)) == 6
+    assert len(set(plan.seeds)) == 16
 
 
 def test_without_amplitudes_nothing_is_moved(subject_set):
@@ -200,7 +200,8 @@ def test_outlines_are_those_that_the_bundle_draws_and_are_drawn_once(make_subjec
     assert steps == []
     slices = MaskedSlices(data, data.subjects, LEVELS, path, 32.0)
     assert len(slices) == 4
-    assert not np.array_equal(slices.read([0]).coverage, MaskedSlices(data, data.subjects, LEVELS, None, 32.0).read([0]))
+    of_the_reader = MaskedSlices(data, data.subjects, LEVELS, None, 32.0)
+    assert (slices.read([0]).coverage != of_the_reader.read([0]).coverage).any()
     assert [item.name for item in path.parent.iterdir() if item.name.startswith(".")] == []
 
 
@@ -227,7 +228,7 @@ def test_outlines_of_another_data_set_are_refused(subject_set, tmp_path):
     data = DataSet(subject_set)
     for content in (np.zeros((64, 64, 63), np.uint8), np.zeros((64, 64, 64), np.float32)):
         np.save(tmp_path / "masks.npy", content)
-        with pytest.raises(InputError, match="are not those of .* they are drawn again"):
+        with pytest.raises(InputError, match=r"are not those of .* they are drawn again"):
             MaskedSlices(data, data.subjects, LEVELS, tmp_path / "masks.npy", 32.0)
     (tmp_path / "masks.npy").write_bytes(b"junk")
     with pytest.raises(InputError, match="cannot be read"):

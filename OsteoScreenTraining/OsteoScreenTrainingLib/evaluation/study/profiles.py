@@ -124,7 +124,7 @@ _NO_CURVES = {"every_steps": 0, "most": 200}
 
 QUICK = StudyProfile(
     name="quick",
-    sizes=(50, 100, 200, 300, 600),
+    sizes=(50, 100, 300, 600),
     repeats=1,
     curve_slices=200,
     segmentation={
