@@ -43,12 +43,18 @@ def roc_curves(
     for index, (axes, name) in enumerate(zip(places, CLASSES, strict=True)):
         _panel(axes, "abc"[index], name)
         for number, (curve, values) in enumerate(shaped.items()):
-            low = "{:.3f} ({:.3f}–{:.3f})".format(*auc[curve][index])
-            axes.plot(*_curve(truth == index, values[:, index]), **line(number), label=f"{curve}\n{low}")
+            told = _told(auc[curve][index])
+            axes.plot(*_curve(truth == index, values[:, index]), **line(number), label=f"{curve}\n{told}")
         _mark(axes, index, list(shaped), points)
         axes.legend(loc="upper left", bbox_to_anchor=(-0.12, -0.22), borderaxespad=0, handlelength=2.2)
     places[0].set_ylabel("Sensitivity")
     return figure
+
+
+def _told(auc: Interval) -> str:
+    """Return an AUC with its interval, alone where it has none."""
+    value, low, high = auc
+    return f"{value:.3f} ({low:.3f}–{high:.3f})" if np.isfinite([low, high]).all() else f"{value:.3f}"
 
 
 def _check(

@@ -85,18 +85,22 @@ def hu_table(results: StudyResults) -> StudyTable:
     hu = [results.measured["model"].hu[name, "L1"] for name in names]
     values: list[Row] = []
     rows: list[Row] = []
+    sources: dict[str, list[str]] = {}
     for test in hu_threshold_tests(hu, results.statuses(names)):
         rates = [getattr(test.metrics, rate) for rate in RATES]
         values.append([test.threshold_hu, *(x for r in rates for x in (r.value, r.low, r.high)), test.source])
-        rows.append([f"{test.threshold_hu:g} HU", *(fixed(rate.value, 3) for rate in rates), test.source])
+        whose, _, meant = test.source.rpartition("; ")
+        sources.setdefault(whose, []).append(f"{test.threshold_hu:g}")
+        rows.append([f"{test.threshold_hu:g} HU", meant, *(fixed(rate.value, 3) for rate in rates)])
     return StudyTable(
         "hu-thresholds",
         "Published thresholds of L1 HU, as tests for osteoporosis",
         ["threshold_hu", *(f"{rate}{end}" for rate in RATES for end in ("", "_low", "_high")), "source"],
         values,
-        ["L1 at most", "Se", "Sp", "PPV", "NPV", "Ac", "source"],
+        ["L1 at most", "there", "Se", "Sp", "PPV", "NPV", "Ac"],
         rows,
-        "HU as measured, on whichever scanner. The thresholds were set against DXA; the reference here is QCT.",
+        "HU as measured, on whichever scanner. The thresholds were set against DXA; the reference here is QCT. "
+        + " ".join(f"{' and '.join(numbers)} HU: {whose}." for whose, numbers in sources.items()),
     )
 
 
