@@ -64,7 +64,10 @@ def read_header(folder: Path) -> DataSetHeader:
     except ValueError as error:
         raise InputError(f"{folder / HEADER} is not valid JSON.") from error
     if not isinstance(values, dict) or values.get("schema") != SCHEMA:
-        raise InputError(f"{folder / HEADER} is not of the schema {SCHEMA!r}, which this version reads.")
+        raise InputError(
+            f"{folder / HEADER} is not of the schema {SCHEMA!r}, which this version reads; make a data set of subjects "
+            "with 'osteoscreen dataset build' or 'osteoscreen simulate cohort'."
+        )
     if values.get("kind") not in ("simulated", "real"):
         raise InputError(f"{folder / HEADER}: kind must be 'simulated' or 'real'.")
     known = {name: values[name] for name in DataSetHeader.__dataclass_fields__ if name in values}

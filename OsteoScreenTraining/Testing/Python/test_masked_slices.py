@@ -1,4 +1,4 @@
-"""What a classifier is trained on: to the pixel what it is given when it is used, in poses that follow from the seed."""
+"""What a classifier is trained on: to the pixel what it is given in use, in poses that follow from the seed."""
 
 from __future__ import annotations
 
