@@ -18,7 +18,7 @@ from OsteoScreenLib.levels import parse_level
 from OsteoScreenLib.segmentation_io import write_segmentation
 from OsteoScreenTrainingLib.datasets.folder import LEVELS, DataSet
 from OsteoScreenTrainingLib.datasets.inclusion import exclusion, include
-from OsteoScreenTrainingLib.simulation.cohort import Fleet, draw_population
+from OsteoScreenTrainingLib.simulation.cohort import Fleet, draw_population, scanners
 from OsteoScreenTrainingLib.simulation.cohort.rendering import SubjectScan
 from OsteoScreenTrainingLib.simulation.cohort.scanners import MODELS
 
@@ -125,7 +125,7 @@ def test_a_cohort_that_makes_no_sense_is_refused(count, sd):
 # -- on what
 
 
-def test_the_calibration_is_the_last_one_before_the_scan():
+def test_the_calibration_is_the_last_one_before_the_scan(monkeypatch):
     fleet, model = Fleet(3), MODELS[1]
     day = datetime.date(2021, 4, 1)  # two times 91 days after the first measurement
     lines = [fleet.calibration(model, day + datetime.timedelta(days)) for days in (-1, 0, 90, 91)]
@@ -134,6 +134,12 @@ def test_the_calibration_is_the_last_one_before_the_scan():
     slope, intercept = model.line_on(day)
     assert lines[1][0] == pytest.approx(slope, rel=0.03)
     assert lines[1][1] == pytest.approx(intercept, abs=4)
+    monkeypatch.setattr(scanners, "CALIBRATION_SLOPE_SD", 0.0)
+    monkeypatch.setattr(scanners, "CALIBRATION_INTERCEPT_SD", 0.0)
+    exact = Fleet(3)
+    for days, measured in ((-1, -91), (0, 0), (90, 0), (91, 91)):
+        found = exact.calibration(model, day + datetime.timedelta(days))
+        assert found == model.line_on(day + datetime.timedelta(measured)), days
 
 
 def test_a_scanner_drifts_and_its_line_follows():
@@ -213,6 +219,17 @@ def test_workers_do_not_change_the_bytes(tmp_path):
     }
     for file in files:
         assert (one / file).read_bytes() == (two / file).read_bytes(), file
+
+
+def test_every_slice_has_noise_of_its_own(people):
+    scan = SubjectScan(people[0], MODELS[0], 1)
+    slices = [scan.slice(number) for number in (-1, 0, 1)]
+    inside = np.minimum.reduce([item.coverage for item in slices]) == 255
+    for one, other in ((0, 1), (1, 2), (0, 2)):
+        difference = slices[one].hu[inside] - slices[other].hu[inside]
+        assert difference.std() > scan.acquisition.noise_sd
+    again = SubjectScan(people[0], MODELS[0], 1).slice(-1)
+    np.testing.assert_array_equal(again.hu, slices[0].hu)
 
 
 def test_another_seed_is_another_scan(people):
