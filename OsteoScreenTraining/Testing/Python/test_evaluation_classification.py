@@ -1,4 +1,4 @@
-"""``osteoscreen evaluate classification``: what a bundle scores on subjects, beside the BMD measured in the same bone."""
+"""``osteoscreen evaluate classification``: what a bundle scores, beside the BMD measured in the same bone."""
 
 from __future__ import annotations
 
