@@ -54,6 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _classification(arguments: argparse.Namespace) -> int:
+    from OsteoScreenLib.chosen_bundles import segmentation_bundle
     from OsteoScreenLib.classification import Classifier
     from OsteoScreenLib.cli.console import ConsoleProgress
     from OsteoScreenLib.errors import UsageError
@@ -61,7 +62,7 @@ def _classification(arguments: argparse.Namespace) -> int:
 
     from ..datasets.folder import DataSet
     from ..datasets.inclusion import include
-    from ..datasets.predictions import predict_masks, segmentation_bundle
+    from ..datasets.predictions import predict_masks
     from ..datasets.splits import load_split
     from ..evaluation.classification_report import write_report
     from ..evaluation.classifying import classify_subjects
@@ -76,7 +77,7 @@ def _classification(arguments: argparse.Namespace) -> int:
     with ConsoleProgress() as progress:
         masks = None
         if arguments.segmentation_model != "drawn":
-            outliner = segmentation_bundle(arguments.segmentation_model or "")
+            outliner = segmentation_bundle(arguments.segmentation_model)
             masks = predict_masks(
                 data, outliner, device=arguments.device, workers=arguments.workers, progress=progress
             )

@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from OsteoScreenLib.densitometry.calibration import NOMINAL_INTERCEPT, NOMINAL_SLOPE
 from OsteoScreenLib.errors import InputError
 
+from .calibrations import standardising_line
 from .folder import DataSet
 from .manifest import Subject
 
@@ -129,19 +129,6 @@ class MaskedSlices:
         """Return the side in pixels of what is cut: the field with room to turn, at the smallest pixel."""
         smallest = min(record.pixel_mm for record in self._data.slices.records)
         return min(math.ceil(ROOM * self._field_mm / smallest) + 8 + _ALIGNED, self._data.slices.rows)
-
-
-def standardising_line(subject: Subject) -> tuple[float, float]:
-    """Return (slope, offset): what turns a subject's HU into those of the nominal scanner.
-
-    See ``OsteoScreenLib.densitometry.bmd.standardised_hu``; the identity where the subject has no calibration.
-    """
-    if subject.calibration_slope is None or subject.calibration_intercept is None:
-        return 1.0, 0.0
-    return (
-        subject.calibration_slope / NOMINAL_SLOPE,
-        (subject.calibration_intercept - NOMINAL_INTERCEPT) / NOMINAL_SLOPE,
-    )
 
 
 def _window(image: np.ndarray, first: np.ndarray, side: int) -> np.ndarray:

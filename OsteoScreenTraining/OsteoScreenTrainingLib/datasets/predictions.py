@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 from numpy.lib.format import open_memmap
 
-from OsteoScreenLib.errors import BundleError, InputError, SegmentationFailed
-from OsteoScreenLib.models import Bundle, default_bundle, load_bundle
+from OsteoScreenLib.errors import InputError, SegmentationFailed
+from OsteoScreenLib.models import Bundle, load_bundle
 from OsteoScreenLib.progress import Progress, silent
 from OsteoScreenLib.results_io import write_text_atomically
 from OsteoScreenLib.segmentation import Segmenter
@@ -25,18 +25,6 @@ from .slices import SliceDataset
 
 FOLDER, MASKS, DONE = "predictions", "masks.npy", "predictions.json"
 _CHUNK = 16
-
-
-def segmentation_bundle(name: str) -> Bundle:
-    """Return the bundle called ``name``, or the shipped one when it is empty.
-
-    Raises:
-        BundleError: there is no such bundle.
-    """
-    bundle = load_bundle(name, "segmentation") if name else default_bundle("segmentation")
-    if bundle is None:
-        raise BundleError("No segmentation bundle ships here; name one.")
-    return bundle
 
 
 def predictions_folder(data: DataSet, bundle: Bundle) -> Path:

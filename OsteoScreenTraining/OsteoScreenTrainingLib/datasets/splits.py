@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -146,14 +147,18 @@ def load_split(data: DataSet, name: str) -> Split:
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path} is no split: {error}.") from error
     known = {subject.subject for subject in data.subjects}
-    named = [item for names in split.parts.values() for item in names]
-    unknown = [item for item in named if item not in known]
+    unknown = [item for names in split.parts.values() for item in names if item not in known]
     if unknown:
         raise InputError(f"{path} names {unknown[0]}, who is not in the data set; make the split again.")
-    twice = sorted({item for item in named if named.count(item) > 1}) if len(set(named)) < len(named) else []
+    twice = _named_twice(split)
     if twice:
         raise InputError(f"{path} names {twice[0]} more than once; make the split again.")
     return split
+
+
+def _named_twice(split: Split) -> list[str]:
+    counts = Counter(name for names in split.parts.values() for name in names)
+    return sorted(name for name, count in counts.items() if count > 1)
 
 
 def _path(data: DataSet, name: str) -> Path:
@@ -167,10 +172,7 @@ def leaks(data: DataSet, split: Split) -> list[str]:
 
     Looked for: a subject in two parts, one series under two names, and slices with the same pixels.
     """
-    found = []
-    names = [name for part in PARTS for name in split.parts[part]]
-    for name in sorted({name for name in names if names.count(name) > 1} if len(set(names)) < len(names) else ()):
-        found.append(f"{name} is in more than one part")
+    found = [f"{name} is in more than one part" for name in _named_twice(split)]
     part_of = split.part_of()
     series = {name: data.subject(name).series_uid for name in part_of}
     found += _shared(series, part_of, "the same series")

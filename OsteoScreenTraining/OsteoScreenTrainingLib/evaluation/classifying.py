@@ -10,10 +10,10 @@ import numpy as np
 
 from OsteoScreenLib.classification import Classifier, MaskedSlice
 from OsteoScreenLib.densitometry import measure_roi
-from OsteoScreenLib.densitometry.calibration import NOMINAL_INTERCEPT, NOMINAL_SLOPE, NOMINAL_UNCERTAINTY_MG_CM3
 from OsteoScreenLib.errors import OsteoScreenError
-from OsteoScreenLib.results import BONE_STATUSES, Calibration
+from OsteoScreenLib.results import BONE_STATUSES
 
+from ..datasets.calibrations import subject_line
 from ..datasets.folder import DataSet, bone_status
 from ..datasets.manifest import Subject
 from .cases import slice_case
@@ -66,15 +66,3 @@ def _classified(
     assert found.probabilities is not None
     probabilities = np.array([found.probabilities[status] for status in BONE_STATUSES])
     return ClassifiedSubject(subject, bone_status(subject), probabilities, float(np.mean(bmd)))
-
-
-def subject_line(subject: Subject) -> Calibration:
-    """Return the line from a subject's HU to BMD: that of the manifest, else the nominal one."""
-    if subject.calibration_slope is None or subject.calibration_intercept is None:
-        return Calibration(
-            "nominal", NOMINAL_SLOPE, NOMINAL_INTERCEPT, subject.mineral or "CaHA", NOMINAL_UNCERTAINTY_MG_CM3
-        )
-    # How uncertain a manifest's line is, it does not say; nothing here depends on it.
-    return Calibration(
-        "user", subject.calibration_slope, subject.calibration_intercept, subject.mineral or "CaHA", float("nan")
-    )

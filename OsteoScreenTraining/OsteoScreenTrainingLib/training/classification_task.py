@@ -26,6 +26,7 @@ from ..datasets.splits import Part, Split, load_split, make_split
 from ..evaluation.statistics.delong import auc_with_interval
 from ..evaluation.statistics.temperature import fit_temperature
 from .config import ClassificationConfig, TrainingConfig
+from .epochs import ShuffledEpochs, some_of
 from .masked_augmentation import draw_poses, masked_inputs, upright_poses
 from .patches import PatchPlan
 from .task import Autocast
@@ -72,7 +73,8 @@ class ClassificationTask:
                 f"{self.options.model!r}."
             )
         self.split = _split(config, data)
-        training, validation = self._some(self._subjects("training")), self._subjects("validation")
+        training = some_of(self._subjects("training"), config.most, config.seed)
+        validation = self._subjects("validation")
         self._training = self._with_every_outline(training, masks)
         self._validation = self._masked(validation, masks[0])
         seen = {*self._training[0].names, *self._validation.names}
@@ -80,8 +82,7 @@ class ClassificationTask:
         self.size = len(self._training[0])
         self._targets = [self._target(slices.names) for slices in self._training]
         self._weights = _class_weights(self._statuses(self._training[0].names), self.options.class_weights)
-        self._order = np.empty(0, np.int64)
-        self._epoch = -1
+        self._epochs = ShuffledEpochs(self.size, config.seed)
 
     # -- the data
 
@@ -92,13 +93,6 @@ class ClassificationTask:
         if not subjects:
             raise UsageError(f"No subject is left for {part}; check the split and classification.scanner.")
         return subjects
-
-    def _some(self, subjects: list[Subject]) -> list[Subject]:
-        """Return ``config.most`` of the subjects, drawn by the seed; fewer are among more."""
-        if not 0 < self.config.most < len(subjects):
-            return subjects
-        order = np.random.default_rng([self.config.seed, 1_000_019]).permutation(len(subjects))
-        return [subjects[place] for place in sorted(order[: self.config.most])]
 
     def _with_every_outline(self, subjects: list[Subject], masks: Sequence[Path | None]) -> list[MaskedSlices]:
         """Return the masked slices by file of outlines, all of the same subjects."""
@@ -135,18 +129,11 @@ class ClassificationTask:
     def load(self, step: int, part: slice) -> HostBatch:
         places = list(range(*part.indices(self.config.batch)))
         seeds = [(self.config.seed, step, place) for place in places]
-        samples = [self._sample_of(step * self.config.batch + place) for place in places]
+        samples = [self._epochs[step * self.config.batch + place] for place in places]
         source = int(np.random.default_rng((self.config.seed, 1_000_033, step)).integers(len(self._training)))
         slices = self._training[source].read(samples)
         plan = draw_poses(slices, seeds, len(self.levels), self.field, self.options)
         return HostBatch(slices, plan, self._targets[source][samples])
-
-    def _sample_of(self, position: int) -> int:
-        epoch, place = divmod(position, self.size)
-        if epoch != self._epoch:
-            self._epoch = epoch
-            self._order = np.random.default_rng((self.config.seed, 1_000_003, epoch)).permutation(self.size)
-        return int(self._order[place])
 
     def prepare(self, host_batch: HostBatch, device: torch.device) -> tuple[Tensor, Tensor]:
         inputs = masked_inputs(

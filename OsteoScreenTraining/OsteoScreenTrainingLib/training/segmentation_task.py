@@ -18,6 +18,7 @@ from OsteoScreenLib.sampling import normalise
 from ..datasets.slices import SliceDataset
 from .augmentation import augment
 from .config import TrainingConfig
+from .epochs import ShuffledEpochs, some_of
 from .losses import segmentation_loss
 from .patches import PatchPlan, cut_patches, draw_plan, fixed_plan
 from .task import Autocast
@@ -53,10 +54,8 @@ class SegmentationTask:
         self.config = config
         self.dataset = dataset
         self.shape = (dataset.rows, dataset.columns)
-        self.train, held_out = split
-        if 0 < config.most < len(self.train):
-            order = np.random.default_rng([config.seed, 1_000_019]).permutation(self.train)
-            self.train = sorted(int(place) for place in order[: config.most])
+        train, held_out = split
+        self.train = some_of(train, config.most, config.seed)
         self.held_out = self._choose(held_out)
         if not self.train:
             raise UsageError("No slices are left to train on; lower validation.fraction or add slices.")
@@ -66,8 +65,7 @@ class SegmentationTask:
                 "to 0 to train without validation."
             )
         self.size = len(self.train)
-        self._epoch = -1
-        self._order = np.empty(0, np.int64)
+        self._epochs = ShuffledEpochs(self.size, config.seed)
 
     def _choose(self, held_out: Sequence[int]) -> list[int]:
         """Return at most ``validation.most`` of the held-out slices, spread over all of them."""
@@ -84,20 +82,12 @@ class SegmentationTask:
 
     def load(self, step: int, part: slice) -> HostBatch:
         places = range(*part.indices(self.config.batch))
-        indices = [self._sample_of(step * self.config.batch + place) for place in places]
+        indices = [self.train[self._epochs[step * self.config.batch + place]] for place in places]
         images, masks = self.dataset.read(indices)
         records = [self.dataset.records[index] for index in indices]
         seeds = [(self.config.seed, step, place) for place in places]
         plan = draw_plan(records, seeds, self.shape, self.config.patches)
         return HostBatch(torch.from_numpy(images), torch.from_numpy(masks), plan)
-
-    def _sample_of(self, position: int) -> int:
-        """Return the slice at ``position`` of the endless stream of shuffled epochs."""
-        epoch, place = divmod(position, self.size)
-        if epoch != self._epoch:
-            self._epoch = epoch
-            self._order = np.random.default_rng((self.config.seed, 1_000_003, epoch)).permutation(self.size)
-        return self.train[self._order[place]]
 
     def prepare(self, host_batch: HostBatch, device: torch.device) -> tuple[Tensor, Tensor]:
         images, masks = (host_batch.images, host_batch.masks)

@@ -46,8 +46,10 @@ def _segmentation(config: TrainingConfig, folders: Sequence[Path]) -> Task:
 
 
 def _classification(config: TrainingConfig, folders: Sequence[Path]) -> Task:
+    from OsteoScreenLib.chosen_bundles import segmentation_bundle
+
     from ..datasets.folder import DataSet
-    from ..datasets.predictions import predict_masks, segmentation_bundle
+    from ..datasets.predictions import predict_masks
     from .classification_task import ClassificationTask
 
     if len(folders) != 1:
@@ -55,7 +57,7 @@ def _classification(config: TrainingConfig, folders: Sequence[Path]) -> Task:
     data, options = DataSet(folders[0]), config.classification
     masks: list[Path | None] = []
     if options.masks in ("predicted", "both"):
-        bundle = segmentation_bundle(options.segmentation_model)
+        bundle = segmentation_bundle(options.segmentation_model or None)
         masks.append(predict_masks(data, bundle, device=config.device))
     if options.masks in ("drawn", "both"):
         masks.append(None)

@@ -90,7 +90,7 @@ def test_it_keeps_to_its_parts_of_the_split(subject_set, tiny_classification, mo
     task = _task(tiny_classification(), subject_set)
     assert set(asked) == {*_of_part(subject_set, "training"), *_of_part(subject_set, "validation")}
     assert task.size == len(_of_part(subject_set, "training"))
-    seen = [int(task._sample_of(position)) for position in range(2 * task.size)]
+    seen = [task._epochs[position] for position in range(2 * task.size)]
     assert sorted(seen[: task.size]) == sorted(seen[task.size :]) == list(range(task.size))
     assert seen[: task.size] != seen[task.size :]
 
@@ -240,7 +240,7 @@ def test_with_both_kinds_of_outlines_it_sees_either(subject_set, tiny_classifica
     found = []
     for step in range(12):
         batch = task.load(step, slice(0, 1))
-        place = task._sample_of(step * 8)
+        place = task._epochs[step * 8]
         found.append([np.array_equal(batch.slices.coverage, part.read([place]).coverage) for part in task._training])
     assert [True, False] in found and [False, True] in found and [False, False] not in found
 
@@ -439,7 +439,7 @@ def test_a_segmentation_on_a_data_set_honours_the_split(subject_set, tiny_config
     assert {subject_of[place] for place in task.held_out} == set(_of_part(subject_set, "validation"))
     assert len(task.train) == 2 * len(_of_part(subject_set, "training"))
     test = {place for place, name in enumerate(subject_of) if name in _of_part(subject_set, "test")}
-    used = {task._sample_of(position) for position in range(4 * task.size)}
+    used = {task.train[task._epochs[position]] for position in range(4 * task.size)}
     assert not used & test and used == set(task.train)
     fewer = open_task(from_dict({**values, "most": 5}), [subject_set])
     assert fewer.size == 5 and set(fewer.train) < set(task.train)

@@ -18,10 +18,11 @@ from OsteoScreenLib.errors import InputError
 from OsteoScreenLib.models import load_bundle
 from OsteoScreenLib.results import Calibration
 from OsteoScreenLib.segmentation import Segmenter
+from OsteoScreenTrainingLib.datasets.calibrations import standardising_line
 from OsteoScreenTrainingLib.datasets.folder import LEVELS, DataSet
 from OsteoScreenTrainingLib.datasets.inclusion import include
 from OsteoScreenTrainingLib.datasets.manifest import Subject
-from OsteoScreenTrainingLib.datasets.masked_slices import MaskedSlices, standardising_line
+from OsteoScreenTrainingLib.datasets.masked_slices import MaskedSlices
 from OsteoScreenTrainingLib.datasets.predictions import predict_masks
 from OsteoScreenTrainingLib.training.config import ClassificationConfig
 from OsteoScreenTrainingLib.training.masked_augmentation import draw_poses, masked_inputs, upright_poses
