@@ -37,13 +37,15 @@ def predict_masks(
 ) -> Path:
     """Draw the outlines of every slice with a bundle, unless that was done before; return the file of them.
 
-    A slice on which nothing is found has an empty outline, and is counted in ``predictions.json``.
+    They are drawn again where the slices were built again meanwhile. A slice on which nothing is found has an empty
+    outline, and is counted in ``predictions.json``.
 
     Raises:
         InputError: the data set cannot be written to.
     """
     folder = predictions_folder(data, bundle)
-    if (folder / DONE).is_file():
+    slices = data.slices.fingerprint()
+    if _drawn_on(folder / DONE) == slices:
         return folder / MASKS
     count = len(data.slices)
     # Processes of torchrun may come here at once: each draws its own, and the last one stays.
@@ -64,9 +66,24 @@ def predict_masks(
         raise InputError(f"The outlines cannot be written to {folder}: {error.strerror or error}.") from error
     finally:
         temporary.unlink(missing_ok=True)
-    document = {"bundle": bundle.name, "version": bundle.version, "sha256": bundle.sha256, "not_found": empty}
+    document = {
+        "bundle": bundle.name,
+        "version": bundle.version,
+        "sha256": bundle.sha256,
+        "slices": slices,
+        "not_found": empty,
+    }
     write_text_atomically(json.dumps(document, indent=1) + "\n", folder / DONE)
     return folder / MASKS
+
+
+def _drawn_on(path: Path) -> str | None:
+    """Return the fingerprint of the slices that finished outlines were drawn on, None where there are none."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return found.get("slices") if isinstance(found, dict) else None
 
 
 def _draw_all(data: DataSet, bundle: Bundle, device: str, workers: int) -> Iterator[np.ndarray]:

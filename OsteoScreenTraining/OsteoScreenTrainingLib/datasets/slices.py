@@ -139,6 +139,14 @@ class SliceDataset:
         """Return the indices of the slices whose subject is in ``part`` by ``part_of`` (part by subject)."""
         return [index for index, record in enumerate(self.records) if part_of.get(record.subject) == part]
 
+    def fingerprint(self) -> str:
+        """Return a hash of what the folders' headers and tables say; of other slices it is another."""
+        digest = hashlib.sha256()
+        for folder in self.folders:
+            for name in (HEADER, "slices.csv"):
+                digest.update(hashlib.sha256((folder / name).read_bytes()).digest())
+        return digest.hexdigest()
+
     def check_still_there(self) -> None:
         """Raise :class:`InputError` if a folder has vanished since it was opened."""
         for folder in self.folders:

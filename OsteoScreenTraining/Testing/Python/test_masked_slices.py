@@ -206,6 +206,18 @@ def test_outlines_are_those_that_the_bundle_draws_and_are_drawn_once(make_subjec
     assert [item.name for item in path.parent.iterdir() if item.name.startswith(".")] == []
 
 
+def test_slices_that_were_built_again_are_outlined_again(make_subject_set, subjects_of, tmp_path):
+    bundle = load_bundle(write_tiny_bundle(tmp_path / "bundle"))
+    folder = make_subject_set(tmp_path / "set", subjects_of((0, 4, 0)))
+    before = np.array(np.load(predict_masks(DataSet(folder), bundle, device="cpu")))
+    other = make_subject_set(tmp_path / "other", subjects_of((0, 4, 0)), seed=1)
+    shutil.rmtree(folder / "slices")
+    shutil.copytree(other / "slices", folder / "slices")
+    after = np.load(predict_masks(DataSet(folder), bundle, device="cpu"))
+    assert (before != after).any()
+    np.testing.assert_array_equal(after, np.load(predict_masks(DataSet(other), bundle, device="cpu")))
+
+
 def test_workers_draw_the_same_outlines(make_subject_set, subjects_of, tmp_path):
     bundle = load_bundle(write_tiny_bundle(tmp_path / "bundle"))
     masks = []
