@@ -12,7 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment
 from markupsafe import Markup
 
 from ..densitometry.bmd import NORMAL_ABOVE_MG_CM3, OSTEOPOROSIS_BELOW_MG_CM3
@@ -20,7 +20,7 @@ from ..errors import OsteoScreenError
 from ..results import Check, Level, RoiMeasures, ScreeningResult
 from . import drawing, opinion, phrases, wording
 from .pictures import LevelPicture, StudyPictures
-from .text import cleaned
+from .text import page_environment
 
 TEMPLATES = Path(__file__).with_name("templates")
 BMD_SCALE_TOP = 220.0
@@ -86,14 +86,7 @@ def render_html(result: ScreeningResult, pictures: StudyPictures, written: datet
 
 @lru_cache(maxsize=1)
 def _environment() -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=cleaned,
-    )
+    environment = page_environment(TEMPLATES)
     filters = (
         phrases.number,
         phrases.bmd_number,

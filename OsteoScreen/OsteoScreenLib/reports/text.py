@@ -1,13 +1,27 @@
-"""Text that comes from outside, made fit for a page."""
+"""Text that comes from outside, made fit for a page, and the templates that let none through otherwise."""
 
 from __future__ import annotations
 
 import unicodedata
+from pathlib import Path
 from typing import Any
 
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 _LONGEST_TEXT = 2000
+
+
+def page_environment(templates: Path) -> Environment:
+    """Return the environment of a folder of page templates: all text is escaped and :func:`cleaned`."""
+    return Environment(
+        loader=FileSystemLoader(templates),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=cleaned,
+    )
 
 
 def cleaned(value: Any) -> Any:

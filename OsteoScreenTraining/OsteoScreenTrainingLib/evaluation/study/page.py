@@ -11,12 +11,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment
 from markupsafe import Markup
 from PIL import Image
 
 from OsteoScreenLib.reports.html import TEMPLATES as REPORT_TEMPLATES
-from OsteoScreenLib.reports.text import cleaned
+from OsteoScreenLib.reports.text import page_environment
 from OsteoScreenLib.results_io import write_text_atomically
 
 from ..figures.style import DPI, WIDE_IN
@@ -111,14 +111,7 @@ def write_page(folder: Path, content: StudyPage) -> Path:
 
 @lru_cache(maxsize=1)
 def _environment() -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=cleaned,
-    )
+    environment = page_environment(TEMPLATES)
     environment.filters["cell"] = _cell
     return environment
 
