@@ -1,0 +1,111 @@
+"""The two networks' jobs, as logic classes that a script can use too: outlining, and measuring and classifying.
+
+Each turns the scene into a message, and the worker's answer back into nodes. Where it runs (this process or another)
+is the caller's; the device is chosen, the bundle loaded once and warmed up, and the fall from a full GPU to the CPU
+made and told by the engine.
+"""
+
+import numpy as np
+
+from slicer.i18n import tr as _
+
+from .Errors import ModuleError
+from .Levels import StudyLevels
+from .Outlines import StudyOutlines, maskDigest
+from .Results import StudyResult
+
+
+class SegmentationLogic:
+    """Outlines the vertebral bodies of one CT's levels and puts them into the scene.
+
+    :param tasks: Tasks.
+    """
+
+    def __init__(self, tasks):
+        self._tasks = tasks
+
+    def message(self, volumeNode, names, options):
+        """Return the worker's message for the levels ``names``. Raises ModuleError where a level is missing."""
+        return self._tasks.outline(volumeNode, names, options)
+
+    def accept(self, volumeNode, done):
+        """Put the outlines and the probability map of an answer into the scene, and return the outlines by level."""
+        from OsteoScreenLib.worker.exchange import read_done
+
+        outlines = read_done(done).outlines
+        self.show(volumeNode, outlines)
+        return outlines
+
+    def show(self, volumeNode, outlines, keep=()):
+        """Write outlines {level: LevelOutline} into the scene; those of the levels ``keep`` are the user's and stay."""
+        checkStillThere(volumeNode)
+        ct = self._tasks.ctReader.read(volumeNode)
+        study, levels = StudyOutlines(volumeNode, ct), StudyLevels(volumeNode)
+        for name, outline in outlines.items():
+            if name not in keep:
+                study.write(name, outline.slice_index, outline.mask)
+                levels.moveInPlane(name, _centre(ct, outline))
+        study.writeProbability(
+            {
+                name: (outline.slice_index, outline.probability)
+                for name, outline in outlines.items()
+                if outline.probability is not None
+            }
+        )
+
+
+class ClassificationLogic:
+    """Measures and classifies one CT, on outlines that the user edited where there are any.
+
+    :param tasks: Tasks.
+    :param segmentation: SegmentationLogic, which shows what the network outlined for it.
+    """
+
+    def __init__(self, tasks, segmentation):
+        self._tasks = tasks
+        self._segmentation = segmentation
+
+    def message(self, volumeNode, names, options):
+        """Return the worker's message for the levels ``names``. Raises ModuleError where a level is missing."""
+        return self._tasks.screen(volumeNode, names, options)
+
+    def accept(self, volumeNode, done):
+        """Put the result of an answer into the scene, and return it (the engine's ScreeningResult)."""
+        from OsteoScreenLib.worker.exchange import read_done
+
+        checkStillThere(volumeNode)
+        answer = read_done(done)
+        own = [name for name, roi in answer.result.roi.items() if roi.mask_source == "user"]
+        own += [name for name, outline in answer.outlines.items() if outline.probability is None and name not in own]
+        self._segmentation.show(volumeNode, answer.outlines, keep=own)
+        result = StudyResult(volumeNode)
+        acquisition = self._tasks.ctReader.read(volumeNode).acquisition
+        result.write(done["result"], acquisition.study_date.isoformat() if acquisition.study_date else None)
+        for name, outline in answer.outlines.items():
+            result.nodes.result.SetAttribute(f"OsteoScreen.measured.{name}", maskDigest(outline.mask))
+        return answer.result
+
+    def editedSince(self, volumeNode, document):
+        """Return the levels whose outline is not the one that the result was measured on."""
+        node = StudyResult(volumeNode).nodes.result
+        if node is None or not document.get("roi"):
+            return []
+        outlines = StudyOutlines(volumeNode, self._tasks.ctReader.read(volumeNode))
+        edited = []
+        for name in document["roi"]:
+            measured = node.GetAttribute(f"OsteoScreen.measured.{name}")
+            mask = outlines.read(name, document["levels"][name]["slice_index"])
+            if measured and measured != (maskDigest(mask) if mask is not None else ""):
+                edited.append(name)
+        return edited
+
+
+def checkStillThere(volumeNode):
+    """Raise ModuleError where the CT was removed from the scene while the networks ran."""
+    if volumeNode is None or volumeNode.GetScene() is None:
+        raise ModuleError(_("The CT was removed while the networks ran, so there is no result; load it again."))
+
+
+def _centre(ct, outline):
+    row, column = (float(np.mean(places)) for places in np.nonzero(outline.mask))
+    return ct.geometry.ras(column, row, outline.slice_index)

@@ -1,0 +1,159 @@
+"""PyTorch and the other packages: whether they are there, and their installation when the user asks for it.
+
+PyTorch comes through the PyTorch extension (PyTorchUtils), which picks the build for the computer's GPU; the others
+through Slicer's own installer. Nothing is installed or imported before a user asks for something that needs it.
+"""
+
+import importlib.metadata
+import os
+import re
+
+import slicer
+from slicer.i18n import tr as _
+
+from .Errors import MissingPackages
+
+# Networks are saved as safetensors and run by any PyTorch from this on (the engine's own requirement).
+TORCH_REQUIREMENT = ">=2.2"
+REQUIREMENTS_FILE = os.path.join(
+    os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "Resources", "requirements.txt"
+)
+
+
+class Packages:
+    """The packages that the networks and the report need, as they are in this Slicer."""
+
+    def missing(self):
+        """Return the names of the packages that are not installed, without importing any of them."""
+        names = [] if isInstalled("torch") else ["PyTorch"]
+        return names + [name for name in requirementNames() if not isInstalled(name)]
+
+    def explanation(self):
+        """Return what is missing and what the button does, in words; empty where nothing is missing."""
+        missing = self.missing()
+        if not missing:
+            return ""
+        text = _("To outline and classify, OsteoScreen needs {packages}, which this Slicer does not have yet.").format(
+            packages=", ".join(missing)
+        )
+        if "PyTorch" in missing and not hasPyTorchExtension():
+            return f"{text} {_extensionAdvice()}"
+        return f"{text} " + _(
+            "They are downloaded once, from the Python package index (PyTorch: some hundred megabytes to some "
+            "gigabytes, by the computer's GPU). Levels, layout and the eligibility checks work without them."
+        )
+
+    def require(self):
+        """Raise MissingPackages where something is missing; nothing is installed."""
+        missing = self.missing()
+        if missing:
+            raise MissingPackages(
+                _('{packages} is not installed; press "Install" at the top of the OsteoScreen panel.').format(
+                    packages=", ".join(missing)
+                )
+            )
+
+    def install(self):
+        """Install what is missing, after Slicer has asked the user. Main thread only.
+
+        :raises MissingPackages: the user declined, PyTorch is damaged, or the PyTorch extension is not there.
+        """
+        if not isInstalled("torch"):
+            self._installTorch()
+        else:
+            self._checkTorch()
+        _pipEnsure(REQUIREMENTS_FILE)
+
+    def torch(self):
+        """Return the module torch through PyTorchUtils, for use inside this process. Nothing is installed.
+
+        :raises MissingPackages: it is not there, or does not load.
+        """
+        self.require()
+        return self._checkTorch()
+
+    def _installTorch(self):
+        logic = _pyTorchLogic()
+        torch = logic.installTorch(askConfirmation=True, torchVersionRequirement=TORCH_REQUIREMENT)
+        if torch is None:
+            raise MissingPackages(_("PyTorch was not installed, so nothing can be outlined yet; press Install again."))
+
+    def _checkTorch(self):
+        logic = _pyTorchLogic()
+        try:
+            installed = logic.torchInstalled()
+            torch = logic.torch if installed else None
+        except Exception as error:  # a half-installed PyTorch fails in many ways, TypeError among them
+            raise MissingPackages(damagedTorch(error)) from error
+        if torch is None:
+            raise MissingPackages(damagedTorch(_("it is only half there")))
+        return torch
+
+
+def damagedTorch(reason):
+    """Return what to do about a PyTorch that does not load."""
+    return _(
+        "PyTorch is installed but does not load ({reason}). Uninstall it in the module PyTorch Utils, restart Slicer, "
+        "and install it again."
+    ).format(reason=reason)
+
+
+def isInstalled(name):
+    """Return whether a package is installed, by its metadata and without importing it."""
+    try:
+        importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return True
+
+
+def requirementNames():
+    """Return the names of the packages in the extension's requirements.txt."""
+    with open(REQUIREMENTS_FILE, encoding="utf-8") as file:
+        lines = [line.split("#")[0].strip() for line in file]
+    return [re.split(r"[<>=!~\[; ]", line, maxsplit=1)[0] for line in lines if line]
+
+
+def hasPyTorchExtension():
+    """Return whether the PyTorch extension's module PyTorchUtils is loaded."""
+    return hasattr(slicer.modules, "pytorchutils")
+
+
+def _pyTorchLogic():
+    if not hasPyTorchExtension():
+        raise MissingPackages(_extensionAdvice())
+    import PyTorchUtils
+
+    return PyTorchUtils.PyTorchUtilsLogic()
+
+
+def _extensionAdvice():
+    return _(
+        "The extension PyTorch is not installed: install it in the Extensions Manager, restart Slicer, and come back."
+    )
+
+
+def _pipEnsure(path):
+    """Install what a requirements file lists; Slicer asks before it downloads anything."""
+    try:
+        from slicer.packaging import load_requirements, pip_ensure
+    except ImportError:
+        _pipInstallBefore512(path)
+        return
+    try:
+        pip_ensure(load_requirements(path), requester="OsteoScreen")
+    except RuntimeError as error:
+        raise MissingPackages(str(error)) from error
+
+
+def _pipInstallBefore512(path):
+    """Slicer before 5.12 has no slicer.packaging, and its pip_install does not ask."""
+    missing = [name for name in requirementNames() if not isInstalled(name)]
+    if not missing:
+        return
+    question = _("OsteoScreen needs the Python packages {packages}. Install them now?").format(
+        packages=", ".join(missing)
+    )
+    if not slicer.util.confirmOkCancelDisplay(question):
+        raise MissingPackages(_("The packages were not installed, so nothing can be outlined yet."))
+    slicer.util.pip_install(f'-r "{path}"')

@@ -1,0 +1,146 @@
+"""The middle of the panel: Screen and Cancel, how far the work is, and what came of it."""
+
+import slicer
+from slicer.i18n import tr as _
+
+from ..Levels import StudyLevels
+from .Section import Section
+
+
+class RunSection(Section):
+    """Starts work in the worker process, one thing at a time, and says what becomes of it."""
+
+    def __init__(self, panel):
+        Section.__init__(self, panel)
+        self._running = ""
+        self.ui.installButton.connect("clicked()", self.onInstall)
+        self.ui.screenButton.connect("clicked()", self.onScreen)
+        self.ui.cancelButton.connect("clicked()", self.onCancel)
+
+    @property
+    def running(self):
+        """What is running, in words; empty where nothing is."""
+        return self._running
+
+    def update(self):
+        """Say what is missing, and what can be pressed."""
+        packages = self.logic.packages
+        self.ui.setupFrame.visible = bool(packages.missing())
+        self.ui.setupLabel.text = packages.explanation()
+        self.updateButtons()
+
+    def updateButtons(self):
+        """Show what can be pressed now, and why not where it cannot."""
+        reason = self.whyNot()
+        for button, tip in (
+            (self.ui.screenButton, _("Outline, measure and classify in one go.  Key: Ctrl+Return")),
+            (self.ui.segmentButton, _("Have the network outline the vertebral bodies on the centre slices.")),
+            (self.ui.classifyButton, _("Measure the outlines as they are now, edits included, and classify.")),
+        ):
+            button.enabled = not reason
+            button.toolTip = reason or tip
+        running = bool(self._running)
+        self.ui.cancelButton.enabled = running
+        self.ui.progressBar.visible = running
+        self.ui.inputSelector.enabled = not running
+        self.ui.installButton.enabled = not running
+
+    def whyNot(self):
+        """Return why Screen cannot be pressed now, in words; empty where it can."""
+        if self._running:
+            return _("{what} is running; wait for it, or press Cancel.").format(what=self._running)
+        if self.panel.volumeNode is None:
+            return _("Choose a CT first.")
+        try:
+            StudyLevels(self.panel.volumeNode).engineLevels(self.panel.names)
+        except Exception as error:  # every reason is one for the button's tool tip
+            return str(error)
+        return ""
+
+    def start(self, what, begin, onDone):
+        """Begin work, unless something runs already.
+
+        :param what: the work in words.
+        :param begin: called with (onDone, onError, onProgress); returns at once.
+        :param onDone: called with what was found, once it is in the scene.
+        """
+        if self._running:
+            return
+        with slicer.util.tryWithErrorDisplay(_("{what} could not be started.").format(what=what)):
+            if self.logic.packages.missing():
+                self.logic.packages.install()
+            self._running = what
+            self.say(_("{what} …").format(what=what))
+            self.ui.progressBar.maximum = 0
+            try:
+                begin(lambda found: self._finish(onDone, found), self._onError, self._onProgress)
+            except Exception:
+                self._running = ""
+                self.say("")
+                raise
+            finally:
+                self.updateButtons()
+
+    def say(self, text):
+        """Show what became of the last work."""
+        self.ui.statusLabel.text = text
+
+    def onInstall(self):
+        """Install what the networks need; Slicer asks first."""
+        try:
+            with slicer.util.tryWithErrorDisplay(_("The packages could not be installed.")):
+                self.logic.packages.install()
+        finally:
+            self.panel.updatePanel()
+
+    def onScreen(self):
+        """Outline, measure and classify: what was edited is measured as edited."""
+        self.screen(_("Screening"))
+
+    def screen(self, what):
+        """Screen in the worker process."""
+        panel = self.panel
+        self.start(
+            what,
+            lambda *callbacks: self.logic.startScreening(
+                panel.volumeNode, panel.names, panel.parameterNode, *callbacks
+            ),
+            self._onResult,
+        )
+
+    def onCancel(self):
+        """Stop what is running."""
+        if self._running:
+            self.cancel()
+            self.say(_("Cancelled; nothing was changed."))
+
+    def cancel(self):
+        """Stop what is running, silently."""
+        self.logic.cancel()
+        self._running = ""
+        if self.panel.parameterNode is not None:
+            self.updateButtons()
+
+    def _finish(self, onDone, found):
+        self._running = ""
+        onDone(found)
+        self.panel.updatePanel()
+
+    def _onResult(self, result):
+        if result.status == "refused":
+            reasons = " ".join(check.message for check in result.eligibility if check.outcome == "refuse")
+            self.say(_("✕ Refused: {reasons}").format(reasons=reasons))
+            return
+        device, seconds = result.software.get("device", ""), result.timing_s["total"]
+        self.say(_("✓ Screened on {device} in {seconds:.1f} s.").format(device=device, seconds=seconds))
+
+    def _onError(self, kind, text):
+        self._running = ""
+        self.say(_("✕ {text}").format(text=text))
+        self.panel.updatePanel()
+        slicer.util.errorDisplay(text, windowTitle=_("OsteoScreen"))
+
+    def _onProgress(self, step, done, total):
+        self.ui.progressBar.maximum = total
+        self.ui.progressBar.value = done
+        self.say(_("{step} …").format(step=step))

@@ -1,0 +1,192 @@
+"""The result in the scene: result.json as a text node, every measure as a table, and earlier results of the patient."""
+
+import json
+
+import vtk
+
+import slicer
+from slicer.i18n import tr as _
+
+from .Diagnostics import LOGGER
+from .Levels import StudyLevels
+from .StudyNodes import StudyNodes, patientItem, studiesInScene
+
+_COLUMNS = ("measure", "level", "value", "unit")
+
+
+class StudyResult:
+    """The result of one CT, as the scene keeps it.
+
+    :param volumeNode: the CT (vtkMRMLScalarVolumeNode).
+    """
+
+    def __init__(self, volumeNode):
+        self.volumeNode = volumeNode
+        self.nodes = StudyNodes(volumeNode)
+
+    def document(self):
+        """Return the result.json document (dict), None without a result; a damaged one counts as none."""
+        node = self.nodes.result
+        if node is None:
+            return None
+        try:
+            document = json.loads(node.GetText() or "")
+        except ValueError:
+            return None
+        return document if isinstance(document, dict) and "schema" in document else None
+
+    def write(self, document, studyDate=None):
+        """Keep a result.json document (dict) and its table in the scene."""
+        node = self.nodes.getOrCreate("result", "vtkMRMLTextNode", _("result"))
+        node.SetText(json.dumps(document, indent=2, ensure_ascii=False))
+        node.SetForceCreateStorageNode(slicer.vtkMRMLTextNode.CreateStorageNodeAlways)
+        node.SetAttribute("OsteoScreen.StudyDate", studyDate or "")
+        table = self.nodes.getOrCreate("table", "vtkMRMLTableNode", _("measures"))
+        fillTable(table, measures(document))
+
+    def studyDate(self):
+        """Return the date of the scan as ISO text, empty where the scan does not say."""
+        return (self.nodes.result.GetAttribute("OsteoScreen.StudyDate") or "") if self.nodes.result else ""
+
+    def outdated(self, levels, edited):
+        """Return why the result is not that of the scene as it is now, in words; empty where it is.
+
+        :param levels: {name: {slice_index, confirmed, ...}} of the scene now.
+        :param edited: the levels whose outline differs from the one that was measured.
+        """
+        document = self.document()
+        if document is None:
+            return []
+        measured = document.get("levels", {})
+        reasons = []
+        for name in sorted(set(measured) | set(levels)):
+            before, now = measured.get(name), levels.get(name)
+            if before is None or now is None:
+                reasons.append(_("{level} was added or left out since.").format(level=name))
+            elif before["slice_index"] != now["slice_index"]:
+                reasons.append(_("{level} was moved since.").format(level=name))
+            elif before["confirmed"] != now["confirmed"]:
+                said = _("{level} was confirmed since.") if now["confirmed"] else _("{level} is no longer confirmed.")
+                reasons.append(said.format(level=name))
+        reasons += [_("The outline of {level} was edited since.").format(level=name) for name in edited]
+        return reasons
+
+
+def resultsOfPatient(volumeNode):
+    """Return the StudyResults of the CT's patient in the scene, by date; those of the CT alone without a patient.
+
+    Two CTs are of one patient where the subject hierarchy says so (it does for what comes from the DICOM database).
+    """
+    patient = patientItem(volumeNode)
+    found = []
+    for study in studiesInScene(volumeNode.GetScene()):
+        same = study.volumeNode is volumeNode or (patient and patientItem(study.volumeNode) == patient)
+        if same and StudyResult(study.volumeNode).document() is not None:
+            found.append(StudyResult(study.volumeNode))
+    return sorted(found, key=lambda result: result.studyDate())
+
+
+def measures(document):
+    """Return every measure of a result.json document (dict) as rows (measure, level, value, unit), all text."""
+    rows = [("status", "", document["status"], "")]
+    for name, level in document["levels"].items():
+        rows.append(("slice", name, str(level["slice_index"]), "index"))
+        rows.append(("height (RAS S)", name, _number(level["z_mm"]), "mm"))
+        rows.append(("set by", name, level["set_by"], ""))
+        rows.append(("confirmed", name, "yes" if level["confirmed"] else "no", ""))
+    for name, roi in document["roi"].items():
+        rows += [(label, name, _number(roi[key]), unit) for label, key, unit in _ROI_ROWS if roi.get(key) is not None]
+        rows.append(("outline from", name, roi["mask_source"], ""))
+    rows += _densityRows(document["densitometry"])
+    rows += _classRows(document)
+    rows += [(f"check: {check['check']}", "", check["outcome"], check["message"]) for check in document["eligibility"]]
+    rows += [
+        (f"bundle: {use['role']}", "", f"{use['name']} {use['version']}", use["sha256"]) for use in document["bundles"]
+    ]
+    rows += [(f"software: {key}", "", str(value), "") for key, value in document["software"].items()]
+    return rows
+
+
+_ROI_ROWS = (
+    ("mean attenuation", "mean_hu", "HU"),
+    ("median attenuation", "median_hu", "HU"),
+    ("SD of attenuation", "sd_hu", "HU"),
+    ("pixels", "pixels", "count"),
+    ("inset", "inset_mm", "mm"),
+    ("area inside the inset", "area_mm2", "mm2"),
+    ("area of the outline", "outline_area_mm2", "mm2"),
+    ("mean attenuation of the outline", "outline_mean_hu", "HU"),
+    ("mean attenuation of the circle", "circle_mean_hu", "HU"),
+    ("area of the circle", "circle_area_mm2", "mm2"),
+    ("confidence", "confidence", "0 to 1"),
+)
+
+
+def _densityRows(densitometry):
+    if densitometry is None:
+        return []
+    calibration = densitometry["calibration"]
+    unit = f"mg/cm3 {calibration['mineral']}"
+    rows = [("BMD", name, _number(value), unit) for name, value in densitometry["bmd_mg_cm3"].items()]
+    rows += [
+        ("category (QCT)", "individual", densitometry["category"], ""),
+        ("calibration", "", calibration["source"], calibration.get("description", "")),
+        ("calibration slope", "", _number(calibration["slope"]), "mg/cm3 per HU"),
+        ("calibration intercept", "", _number(calibration["intercept"]), "mg/cm3"),
+        ("calibration uncertainty", "", _number(calibration["uncertainty_mg_cm3"]), "mg/cm3"),
+    ]
+    return rows
+
+
+def _classRows(document):
+    found = document["classification"]
+    if found is None or found["category"] is None:
+        return [("class", "", _("none"), (found or {}).get("reason") or "")]
+    rows = [("class", "", found["category"], found["model"] or "")]
+    rows += [(f"probability of {name}", "", _number(share), "0 to 1") for name, share in found["probabilities"].items()]
+    if document["agreement"] is not None:
+        rows.append(("agreement of class and BMD", "", "yes" if document["agreement"] else "no", ""))
+    return rows
+
+
+def fillTable(tableNode, rows):
+    """Make the table hold ``rows`` (measure, level, value, unit), and nothing else."""
+    with slicer.util.NodeModify(tableNode):
+        tableNode.RemoveAllColumns()
+        for index, title in enumerate(_COLUMNS):
+            column = vtk.vtkStringArray()
+            column.SetName(title)
+            for row in rows:
+                column.InsertNextValue(row[index])
+            tableNode.AddColumn(column)
+        tableNode.SetUseColumnTitleAsColumnHeader(False)
+
+
+def _number(value):
+    return repr(float(value)) if isinstance(value, float) else str(value)
+
+
+def currentResult(volumeNode, names, classification):
+    """Return a CT's result (the engine's ScreeningResult) and why it is outdated; (None, []) without one.
+
+    :param names: the levels that are used.
+    :param classification: Networks.ClassificationLogic, which knows the outlines that were measured.
+    """
+    from OsteoScreenLib.results_io import assemble
+
+    study = StudyResult(volumeNode)
+    document = study.document()
+    if document is None:
+        return None, []
+    try:
+        result = assemble(document)
+        levels = StudyLevels(volumeNode)
+        now = {
+            name: {"slice_index": levels.sliceIndex(name), "confirmed": levels.isConfirmed(name)}
+            for name in names
+            if levels.position(name) is not None
+        }
+        return result, study.outdated(now, classification.editedSince(volumeNode, document))
+    except Exception as error:  # a result of another version, or a CT that was moved since
+        LOGGER.warning("The result in the scene cannot be shown: %s", type(error).__name__)
+        return None, []

@@ -1,0 +1,116 @@
+"""The nodes that belong to one CT: levels, outlines, probability map, table and result.
+
+They hang on the volume node by node references, so that a scene can hold several CTs, and a saved scene finds all of
+them again.
+"""
+
+import slicer
+
+LEVEL_NAMES = ("L1", "L2")
+_ROLES = {
+    "levels": "OsteoScreenLevels",
+    "segmentation": "OsteoScreenOutlines",
+    "probability": "OsteoScreenProbability",
+    "table": "OsteoScreenTable",
+    "result": "OsteoScreenResult",
+}
+
+
+class StudyNodes:
+    """Access to the nodes of one CT; a node that the user has deleted is None again.
+
+    :param volumeNode: the CT (vtkMRMLScalarVolumeNode), in a scene.
+    """
+
+    def __init__(self, volumeNode):
+        self.volumeNode = volumeNode
+
+    @property
+    def levels(self):
+        """The markups list with the control points L1 and L2 (vtkMRMLMarkupsFiducialNode)."""
+        return self.get("levels")
+
+    @property
+    def segmentation(self):
+        """The outlines (vtkMRMLSegmentationNode)."""
+        return self.get("segmentation")
+
+    @property
+    def probability(self):
+        """The network's probability map (vtkMRMLScalarVolumeNode, 0 to 1)."""
+        return self.get("probability")
+
+    @property
+    def table(self):
+        """Every measure (vtkMRMLTableNode)."""
+        return self.get("table")
+
+    @property
+    def result(self):
+        """The result as result.json (vtkMRMLTextNode)."""
+        return self.get("result")
+
+    def get(self, role):
+        """Return the node of a role, or None."""
+        return self.volumeNode.GetNodeReference(_ROLES[role])
+
+    def getOrCreate(self, role, className, label):
+        """Return the node of a role, made beside the CT in the subject hierarchy where there is none."""
+        node = self.get(role)
+        if node is None:
+            scene = self.volumeNode.GetScene()
+            node = scene.AddNewNodeByClass(className, f"{self.volumeNode.GetName()} {label}")
+            self.volumeNode.SetNodeReferenceID(_ROLES[role], node.GetID())
+            _placeBeside(self.volumeNode, node)
+        return node
+
+    def remove(self, role):
+        """Remove the node of a role from the scene, where there is one."""
+        node = self.get(role)
+        if node is not None:
+            self.volumeNode.GetScene().RemoveNode(node)
+
+
+def studiesInScene(scene):
+    """Return the StudyNodes of every CT in the scene that has a result, in the scene's order."""
+    count = scene.GetNumberOfNodesByClass("vtkMRMLScalarVolumeNode")
+    volumes = [scene.GetNthNodeByClass(index, "vtkMRMLScalarVolumeNode") for index in range(count)]
+    return [study for study in map(StudyNodes, volumes) if study.result is not None]
+
+
+def eventsOfStudy(volumeNode):
+    """Return the (object, event) pairs that tell of changes to a CT, its levels and its outlines; none without a CT."""
+    if volumeNode is None:
+        return []
+    nodes = StudyNodes(volumeNode)
+    events = [(volumeNode, slicer.vtkMRMLTransformableNode.TransformModifiedEvent)]
+    if nodes.levels is not None:
+        markups = slicer.vtkMRMLMarkupsNode
+        kinds = (markups.PointModifiedEvent, markups.PointAddedEvent, markups.PointRemovedEvent)
+        events += [(nodes.levels, kind) for kind in kinds]
+    if nodes.segmentation is not None:
+        segmentation = nodes.segmentation.GetSegmentation()
+        kinds = (slicer.vtkSegmentation.SourceRepresentationModified, slicer.vtkSegmentation.SegmentRemoved)
+        events += [(segmentation, kind) for kind in kinds]
+    return events
+
+
+def patientItem(volumeNode):
+    """Return the subject hierarchy item of the CT's patient, or 0 where the scene does not know the patient."""
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(volumeNode.GetScene())
+    if hierarchy is None:
+        return 0
+    item = hierarchy.GetItemByDataNode(volumeNode)
+    if not item:
+        return 0
+    level = slicer.vtkMRMLSubjectHierarchyConstants.GetSubjectHierarchyLevelPatient()
+    return hierarchy.GetItemAncestorAtLevel(item, level)
+
+
+def _placeBeside(volumeNode, node):
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(volumeNode.GetScene())
+    if hierarchy is None:
+        return
+    ct, item = hierarchy.GetItemByDataNode(volumeNode), hierarchy.GetItemByDataNode(node)
+    if ct and item:
+        hierarchy.SetItemParent(item, hierarchy.GetItemParent(ct))

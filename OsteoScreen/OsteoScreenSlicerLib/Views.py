@@ -1,0 +1,130 @@
+"""The views: axial slices through L1 and L2 beside a sagittal one, and going to a level in them."""
+
+import numpy as np
+
+import slicer
+
+# Any number that no layout of Slicer has (they end at about 50); kept for the scenes that were saved with it.
+LAYOUT_ID = 7142
+VIEWS = {"L1": "OsteoScreenL1", "L2": "OsteoScreenL2", "sagittal": "OsteoScreenSagittal"}
+# Bone window of the display (centre, width in HU): trabecular bone and cortex both keep their shades.
+_WINDOW, _LEVEL = 1000.0, 250.0
+
+_VIEW = """
+  <item><view class="vtkMRMLSliceNode" singletontag="{tag}">
+    <property name="orientation" action="default">{orientation}</property>
+    <property name="viewlabel" action="default">{label}</property>
+    <property name="viewcolor" action="default">{colour}</property>
+  </view></item>"""
+
+
+def _layoutXml():
+    def view(key, orientation, label, colour):
+        return _VIEW.format(tag=VIEWS[key], orientation=orientation, label=label, colour=colour)
+
+    return (
+        '<layout type="horizontal" split="true"><item><layout type="vertical" split="true">'
+        + view("L1", "Axial", "L1", "#E69F00")
+        + view("L2", "Axial", "L2", "#56B4E9")
+        + "</layout></item>"
+        + view("sagittal", "Sagittal", "S", "#CCCCCC")
+        + "</layout>"
+    )
+
+
+def showLayout(volumeNode, levels):
+    """Show L1 and L2 axial beside a sagittal view of the CT.
+
+    :param levels: StudyLevels; the views go to the levels that are set.
+    """
+    manager = slicer.app.layoutManager()
+    layoutNode = manager.layoutLogic().GetLayoutNode()
+    if not layoutNode.IsLayoutDescription(LAYOUT_ID):
+        layoutNode.AddLayoutDescription(LAYOUT_ID, _layoutXml())
+    manager.setLayout(LAYOUT_ID)
+    for name in VIEWS.values():
+        widget = manager.sliceWidget(name)
+        if widget is None:
+            continue
+        logic = widget.sliceLogic()
+        composite = logic.GetSliceCompositeNode()
+        composite.SetLinkedControl(False)
+        composite.SetBackgroundVolumeID(volumeNode.GetID())
+        logic.FitSliceToAll()
+    display = volumeNode.GetDisplayNode()
+    if display is not None:
+        display.AutoWindowLevelOff()
+        display.SetWindowLevel(_WINDOW, _LEVEL)
+    for name in levels.names():
+        goTo(levels, name)
+
+
+def isShown():
+    """Return whether the module's own layout is on."""
+    manager = slicer.app.layoutManager()
+    return manager is not None and manager.layout == LAYOUT_ID
+
+
+def sliceNodes(scene):
+    """Return the scene's slice views (vtkMRMLSliceNodes)."""
+    count = scene.GetNumberOfNodesByClass("vtkMRMLSliceNode")
+    return [scene.GetNthNodeByClass(index, "vtkMRMLSliceNode") for index in range(count)]
+
+
+def goTo(levels, name):
+    """Show a level: its slice in its own axial view (or in every axial view), and its point in the sagittal ones."""
+    position = levels.position(name)
+    if position is None:
+        return
+    own = _sliceNode(VIEWS[name]) if isShown() else None
+    for node in sliceNodes(levels.volumeNode.GetScene()):
+        orientation = node.GetOrientation()
+        axial = node is own if own is not None else orientation in ("Axial", "Reformat")
+        if axial or orientation == "Sagittal":
+            node.JumpSliceByOffsetting(*(float(value) for value in position))
+
+
+def currentSlice(levels, name):
+    """Return the CT's (canonical) slice that is shown: in the level's own view, or else in the axial (Red) one.
+
+    None where no axial view shows a slice of the CT.
+    """
+    own = _sliceNode(VIEWS[name]) if isShown() else None
+    views = sliceNodes(levels.volumeNode.GetScene())
+    axial = [node for node in views if node.GetOrientation() in ("Axial", "Reformat")]
+    node = own or next((node for node in axial if node.GetName() == "Red"), axial[0] if axial else None)
+    if node is None:
+        return None
+    matrix = node.GetSliceToRAS()
+    centre = np.array([matrix.GetElement(row, 3) for row in range(3)])
+    # The view's plane is followed to where the CT is: its own centre may lie beside the scan, or be tilted to it.
+    normal = np.array([matrix.GetElement(row, 2) for row in range(3)])
+    along = levels.geometry.normal
+    _slices, rows, columns = levels.geometry.shape
+    middle = levels.geometry.ras((columns - 1) / 2, (rows - 1) / 2, 0)
+    if abs(normal @ along) < 0.5:
+        return None
+    point = middle + along * (((centre - middle) @ normal) / (along @ normal))
+    k = round(float(levels.geometry.ijk(point)[2]))
+    return k if 0 <= k < levels.geometry.shape[0] else None
+
+
+def overlayProbability(probabilityNode, volumeNode):
+    """Lay the probability map over the CT in every slice view that shows it; without a node, take it away."""
+    scene = volumeNode.GetScene()
+    for index in range(scene.GetNumberOfNodesByClass("vtkMRMLSliceCompositeNode")):
+        composite = scene.GetNthNodeByClass(index, "vtkMRMLSliceCompositeNode")
+        if composite.GetBackgroundVolumeID() != volumeNode.GetID():
+            continue
+        if probabilityNode is not None:
+            composite.SetForegroundVolumeID(probabilityNode.GetID())
+            composite.SetForegroundOpacity(0.5)
+        elif composite.GetForegroundVolumeID():
+            shown = scene.GetNodeByID(composite.GetForegroundVolumeID())
+            if shown is not None and shown.GetAttribute("OsteoScreen.offset"):
+                composite.SetForegroundVolumeID(None)
+
+
+def _sliceNode(name):
+    widget = slicer.app.layoutManager().sliceWidget(name)
+    return widget.mrmlSliceNode() if widget is not None else None
