@@ -97,8 +97,8 @@ class OsteoScreenWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.outlines, self.result, self.models = OutlinesSection(self), ResultSection(self), ModelsSection(self)
         # Painting in the Segment Editor changes the outlines many times a second; the panel follows when it pauses.
         self._updateTimer = qt.QTimer()
-        self._updateTimer.singleShot = True
-        self._updateTimer.interval = 100
+        self._updateTimer.setSingleShot(True)
+        self._updateTimer.setInterval(100)
         self._updateTimer.timeout.connect(self.updatePanel)
         scene = slicer.mrmlScene
         self.addObserver(scene, scene.StartCloseEvent, self.onSceneStartClose)

@@ -42,7 +42,8 @@ class StudyOutlines:
         The segment remembers the mask, so that an edit is noticed.
         """
         segmentation, segment, segmentID = self._segment(name)
-        image = self._image(self.ct.stored_extent(k), self.ct.to_stored(np.asarray(mask, dtype=np.uint8)))
+        _first, block = self.ct.to_stored(k, np.asarray(mask, dtype=np.uint8))
+        image = self._image(self.ct.stored_extent(k), block)
         modeReplace = slicer.vtkSlicerSegmentationsModuleLogic.MODE_REPLACE
         slicer.vtkSlicerSegmentationsModuleLogic.SetBinaryLabelmapToSegment(
             image, segmentation, segmentID, modeReplace, image.GetExtent()

@@ -4,6 +4,7 @@ PyTorch comes through the PyTorch extension (PyTorchUtils), which picks the buil
 through Slicer's own installer. Nothing is installed or imported before a user asks for something that needs it.
 """
 
+import importlib
 import importlib.metadata
 import os
 import re
@@ -79,15 +80,19 @@ class Packages:
             raise MissingPackages(_("PyTorch was not installed, so nothing can be outlined yet; press Install again."))
 
     def _checkTorch(self):
-        logic = _pyTorchLogic()
+        """Return torch through PyTorchUtils; by itself where it is installed and that extension is not."""
         try:
-            installed = logic.torchInstalled()
-            torch = logic.torch if installed else None
+            torch = self._pyTorchUtilsTorch() if hasPyTorchExtension() else importlib.import_module("torch")
         except Exception as error:  # a half-installed PyTorch fails in many ways, TypeError among them
             raise MissingPackages(damagedTorch(error)) from error
         if torch is None:
             raise MissingPackages(damagedTorch(_("it is only half there")))
         return torch
+
+    @staticmethod
+    def _pyTorchUtilsTorch():
+        logic = _pyTorchLogic()
+        return logic.torch if logic.torchInstalled() else None
 
 
 def damagedTorch(reason):

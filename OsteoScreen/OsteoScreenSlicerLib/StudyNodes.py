@@ -4,6 +4,8 @@ They hang on the volume node by node references, so that a scene can hold severa
 them again.
 """
 
+import vtk
+
 import slicer
 
 LEVEL_NAMES = ("L1", "L2")
@@ -83,11 +85,25 @@ def eventsOfStudy(volumeNode):
     if volumeNode is None:
         return []
     nodes = StudyNodes(volumeNode)
-    events = [(volumeNode, slicer.vtkMRMLTransformableNode.TransformModifiedEvent)]
+    volume = slicer.vtkMRMLVolumeNode
+    kinds = (
+        volume.TransformModifiedEvent,
+        volume.ImageDataModifiedEvent,
+        volume.ReferenceAddedEvent,
+        volume.ReferenceRemovedEvent,
+    )
+    events = [(volumeNode, kind) for kind in kinds]
     if nodes.levels is not None:
         markups = slicer.vtkMRMLMarkupsNode
-        kinds = (markups.PointModifiedEvent, markups.PointAddedEvent, markups.PointRemovedEvent)
+        kinds = (
+            markups.PointModifiedEvent,
+            markups.PointAddedEvent,
+            markups.PointRemovedEvent,
+            vtk.vtkCommand.ModifiedEvent,
+        )
         events += [(nodes.levels, kind) for kind in kinds]
+    if nodes.result is not None:
+        events.append((nodes.result, vtk.vtkCommand.ModifiedEvent))
     if nodes.segmentation is not None:
         segmentation = nodes.segmentation.GetSegmentation()
         kinds = (slicer.vtkSegmentation.SourceRepresentationModified, slicer.vtkSegmentation.SegmentRemoved)
@@ -103,7 +119,7 @@ def patientItem(volumeNode):
     item = hierarchy.GetItemByDataNode(volumeNode)
     if not item:
         return 0
-    level = slicer.vtkMRMLSubjectHierarchyConstants.GetSubjectHierarchyLevelPatient()
+    level = slicer.vtkMRMLSubjectHierarchyConstants.GetDICOMLevelPatient()
     return hierarchy.GetItemAncestorAtLevel(item, level)
 
 

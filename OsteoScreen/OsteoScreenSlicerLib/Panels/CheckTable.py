@@ -6,6 +6,8 @@ import qt
 
 from slicer.i18n import tr as _
 
+from ..Words import inPanel
+
 # Bluish green, amber and vermilion (Okabe and Ito 2008), thin enough for black and for white text on top.
 _COLOURS = {"pass": (0, 158, 115), "warn": (230, 159, 0), "refuse": (213, 94, 0)}
 _ALPHA = 70
@@ -29,11 +31,11 @@ def showChecks(table, checks):
     ordered = sorted(checks, key=lambda check: _ORDER[check.outcome])
     table.setRowCount(len(ordered))
     for row, check in enumerate(ordered):
-        name = check_name(check.check)
-        texts = (f"{_SYMBOLS[check.outcome]} {words(check.outcome)}", name, check.message)
+        name, message = check_name(check.check), inPanel(check.message)
+        texts = (f"{_SYMBOLS[check.outcome]} {words(check.outcome)}", name, message)
         for column, text in enumerate(texts):
             item = qt.QTableWidgetItem(text)
-            item.setToolTip(toolTip(f"{name}, {words(check.outcome)}: {check.message}"))
+            item.setToolTip(toolTip(f"{name}, {words(check.outcome)}: {message}"))
             item.setBackground(qt.QBrush(qt.QColor(*_COLOURS[check.outcome], _ALPHA)))
             table.setItem(row, column, item)
     fitHeight(table, len(ordered))
@@ -46,8 +48,8 @@ def toolTip(text):
 
 def fitHeight(table, rows):
     """Make a table as high as its first rows, and hide it where it has none."""
-    table.resizeColumnToContents(0)
-    table.resizeColumnToContents(1)
+    for column in range(table.columnCount - 1):
+        table.resizeColumnToContents(column)
     table.visible = rows > 0
     rowHeight = table.verticalHeader().defaultSectionSize
     header = table.horizontalHeader().height

@@ -61,13 +61,13 @@ class LevelsSection(Section):
 
     def onLayout(self):
         """Show the module's own views."""
-        with slicer.util.tryWithErrorDisplay(_("The views could not be set up.")):
+        with self.attempt(_("The views could not be set up.")):
             Views.showLayout(self.panel.volumeNode, StudyLevels(self.panel.volumeNode))
         self.panel.updatePanel()
 
     def onUseCurrent(self, name):
         """Put a level on the axial slice that is shown."""
-        with slicer.util.tryWithErrorDisplay(_("The level could not be set.")):
+        with self.attempt(_("The level could not be set.")):
             levels = StudyLevels(self.panel.volumeNode)
             k = Views.currentSlice(levels, name)
             if k is None:
@@ -77,19 +77,19 @@ class LevelsSection(Section):
 
     def onGoTo(self, name):
         """Show a level."""
-        with slicer.util.tryWithErrorDisplay(_("The level could not be shown.")):
+        with self.attempt(_("The level could not be shown.")):
             Views.goTo(StudyLevels(self.panel.volumeNode), name)
 
     def onSnap(self, name):
         """Move a level to the middle of its vertebra."""
-        with slicer.util.tryWithErrorDisplay(_("The level could not be snapped."), waitCursor=True):
+        with self.attempt(_("The level could not be snapped."), waitCursor=True):
             self.logic.snap(self.panel.volumeNode, name)
             Views.goTo(StudyLevels(self.panel.volumeNode), name)
             self._afterChange()
 
     def onSlider(self, name, height):
         """Put a level at a height (RAS S in mm)."""
-        with slicer.util.tryWithErrorDisplay(_("The level could not be moved.")):
+        with self.attempt(_("The level could not be moved.")):
             levels = StudyLevels(self.panel.volumeNode)
             levels.setSlice(name, levels.geometry.nearest_slice(height))
             Views.goTo(levels, name)
@@ -98,14 +98,14 @@ class LevelsSection(Section):
     def onConfirm(self, name, confirmed):
         """The reader stands behind a level, or no longer does."""
         try:
-            with slicer.util.tryWithErrorDisplay(_("The level could not be confirmed.")):
+            with self.attempt(_("The level could not be confirmed.")):
                 StudyLevels(self.panel.volumeNode).confirm(name, confirmed)
         finally:
             self.panel.updatePanel()
 
     def onFromSegmentation(self):
         """Take the levels from a segmentation."""
-        with slicer.util.tryWithErrorDisplay(_("The levels could not be taken."), waitCursor=True):
+        with self.attempt(_("The levels could not be taken."), waitCursor=True):
             segmentation = self.panel.parameterNode.levelsSegmentation
             if segmentation is None:
                 raise ModuleError(_("Choose a segmentation of the vertebrae beside the button first."))

@@ -54,7 +54,7 @@ class ModelsSection(Section):
 
     def onShowCard(self):
         """Show the card of the chosen bundle."""
-        with slicer.util.tryWithErrorDisplay(_("The card could not be shown.")):
+        with self.attempt(_("The card could not be shown.")):
             none = _("No bundle can be described; install the packages at the top of the panel.")
             self.ui.cardBrowser.setMarkdown(self.logic.bundles.card(self.cardOf) if self.cardOf else none)
 
@@ -67,14 +67,14 @@ class ModelsSection(Section):
 
     def importBundle(self, path):
         """Import a bundle from a file."""
-        with slicer.util.tryWithErrorDisplay(_("The bundle could not be imported."), waitCursor=True):
+        with self.attempt(_("The bundle could not be imported."), waitCursor=True):
             name = self.logic.bundles.importFrom(path)
             self.showBundles()
             self.panel.run.say(_("✓ Imported {name}.").format(name=name))
 
     def onVerify(self):
         """Check the bundle that is shown."""
-        with slicer.util.tryWithErrorDisplay(_("The bundle failed its check."), waitCursor=True):
+        with self.attempt(_("The bundle failed its check."), waitCursor=True):
             self.logic.bundles.verify(self.cardOf)
             told = _("✓ {name} is whole: description, hash, architecture and weights.")
             self.panel.run.say(told.format(name=self.cardOf))
@@ -84,7 +84,7 @@ class ModelsSection(Section):
         name = self.cardOf
         if not slicer.util.confirmYesNoDisplay(_("Delete the bundle {name} from this computer?").format(name=name)):
             return
-        with slicer.util.tryWithErrorDisplay(_("The bundle could not be removed.")):
+        with self.attempt(_("The bundle could not be removed.")):
             self.logic.bundles.remove(name)
             self.showBundles()
             self.panel.run.say(_("✓ Removed {name}.").format(name=name))
@@ -98,7 +98,7 @@ class ModelsSection(Section):
 
     def onCopyDiagnostics(self):
         """Put versions, device and the last messages on the clipboard."""
-        with slicer.util.tryWithErrorDisplay(_("The diagnostics could not be copied.")):
+        with self.attempt(_("The diagnostics could not be copied.")):
             slicer.app.clipboard().setText(self.logic.diagnostics())
             self.panel.run.say(_("✓ Copied to the clipboard."))
 

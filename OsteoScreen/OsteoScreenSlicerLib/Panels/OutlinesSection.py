@@ -33,7 +33,7 @@ class OutlinesSection(Section):
     def onSegment(self):
         """Outline, and leave it at that; the user's edits are replaced only when the user agrees."""
         panel = self.panel
-        with slicer.util.tryWithErrorDisplay(_("The outlines could not be read.")):
+        with self.attempt(_("The outlines could not be read.")):
             edited = self.logic.editedOutlines(panel.volumeNode, panel.names)
         question = _("The outline of {levels} was edited. Replace it by the network's?")
         if edited and not slicer.util.confirmYesNoDisplay(question.format(levels=" and ".join(edited))):
@@ -48,7 +48,7 @@ class OutlinesSection(Section):
 
     def onEdit(self):
         """Open the outlines in the Segment Editor."""
-        with slicer.util.tryWithErrorDisplay(_("The Segment Editor could not be opened.")):
+        with self.attempt(_("The Segment Editor could not be opened.")):
             segmentation, volumeNode = StudyNodes(self.panel.volumeNode).segmentation, self.panel.volumeNode
             slicer.util.selectModule("SegmentEditor")
             editor = slicer.modules.SegmentEditorWidget.editor
@@ -57,7 +57,7 @@ class OutlinesSection(Section):
 
     def onLabelmap(self):
         """Make a label map of the outlines."""
-        with slicer.util.tryWithErrorDisplay(_("The label map could not be made."), waitCursor=True):
+        with self.attempt(_("The label map could not be made."), waitCursor=True):
             volume = self.panel.volumeNode
             node = StudyOutlines(volume, self.logic.ctReader.read(volume)).exportLabelmap()
             self.panel.run.say(_("✓ Made the label map {name}.").format(name=node.GetName()))

@@ -6,6 +6,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from ..Results import currentResult, resultsOfPatient
+from ..Words import inPanel
 from .CheckTable import fitHeight, showChecks, toolTip
 from .Section import Section
 
@@ -61,22 +62,19 @@ class ResultSection(Section):
 
     def onShowTable(self):
         """Show the table of every measure in the views."""
-        with slicer.util.tryWithErrorDisplay(_("The table could not be shown.")):
+        with self.attempt(_("The table could not be shown.")):
             self.logic.showTable(self.panel.volumeNode)
 
     def _showBmd(self, result):
         if result is None:
             self.ui.bmdLabel.text = _("No result yet.")
-            return
-        from OsteoScreenLib.reports import wording
+        elif result.status == "refused":
+            from OsteoScreenLib.reports import wording
 
-        lines = wording.summary(result)[:-2] if result.status == "screened" else wording.summary(result)[:2]
-        if result.densitometry is not None:
-            source = result.densitometry.calibration.source
-            lines = [_headline(result), *lines]
-            lines.append(_("Calibration: {source}.").format(source=wording.CALIBRATION_SOURCES[source]))
-        lines += [_confidence(result)] if result.roi else []
-        self.ui.bmdLabel.text = "\n".join(lines)
+            reasons = [check.message for check in result.eligibility if check.outcome == "refuse"]
+            self.ui.bmdLabel.text = inPanel("\n".join([wording.title(result), *reasons]))
+        else:
+            self.ui.bmdLabel.text = inPanel("\n".join(_measured(result)))
 
     def _showClass(self, result):
         found = result.classification if result is not None else None
@@ -91,7 +89,7 @@ class ResultSection(Section):
         from OsteoScreenLib.reports import opinion
 
         if found is None or found.category is None:
-            self.ui.classLabel.text, self.ui.agreementLabel.text = opinion.sentence(result), ""
+            self.ui.classLabel.text, self.ui.agreementLabel.text = inPanel(opinion.sentence(result)), ""
             return
         self.ui.classLabel.text = _("Network's class: {category}, by {model}, on {device}.").format(
             category=found.category, model=opinion.model(found), device=result.software.get("device", "")
@@ -116,16 +114,28 @@ class ResultSection(Section):
         fitHeight(table, len(results))
 
 
-def _headline(result):
+def _measured(result):
+    """Return what was measured: BMD with its category and calibration, the attenuation, and the confidence."""
+    from OsteoScreenLib.reports import wording
     from OsteoScreenLib.reports.phrases import bmd_number, mineral, number
 
-    measured = result.densitometry
-    return _("BMD {bmd} ± {reach} mg/cm³ {mineral}: {category}").format(
-        bmd=bmd_number(measured.bmd_mg_cm3["individual"]),
-        reach=number(measured.calibration.uncertainty_mg_cm3, 0),
-        mineral=mineral(measured.calibration.mineral),
-        category=measured.category,
-    )
+    measured, lines = result.densitometry, []
+    if measured is not None:
+        calibration = measured.calibration
+        lines.append(
+            _("BMD {bmd} ± {reach} mg/cm³ {mineral}: {category} (QCT criterion)").format(
+                bmd=bmd_number(measured.bmd_mg_cm3["individual"]),
+                reach=number(calibration.uncertainty_mg_cm3, 0),
+                mineral=mineral(calibration.mineral),
+                category=measured.category,
+            )
+        )
+        lines.append(_("Calibration: {source}.").format(source=wording.CALIBRATION_SOURCES[calibration.source]))
+        lines.append(wording.borderline(measured) or "")
+    means = [f"{name} {number(roi.mean_hu, 0)} HU" for name, roi in result.roi.items()]
+    lines.append(_("Trabecular attenuation: {means}.").format(means=", ".join(means)))
+    lines.append(_confidence(result))
+    return [line for line in lines if line]
 
 
 def _confidence(result):

@@ -4,6 +4,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from ..Levels import StudyLevels
+from ..Words import inPanel
 from .Section import Section
 
 
@@ -66,7 +67,7 @@ class RunSection(Section):
         """
         if self._running:
             return
-        with slicer.util.tryWithErrorDisplay(_("{what} could not be started.").format(what=what)):
+        with self.attempt(_("{what} could not be started.").format(what=what)):
             if self.logic.packages.missing():
                 self.logic.packages.install()
             self._running = what
@@ -76,7 +77,6 @@ class RunSection(Section):
                 begin(lambda found: self._finish(onDone, found), self._onError, self._onProgress)
             except Exception:
                 self._running = ""
-                self.say("")
                 raise
             finally:
                 self.updateButtons()
@@ -88,7 +88,7 @@ class RunSection(Section):
     def onInstall(self):
         """Install what the networks need; Slicer asks first."""
         try:
-            with slicer.util.tryWithErrorDisplay(_("The packages could not be installed.")):
+            with self.attempt(_("The packages could not be installed.")):
                 self.logic.packages.install()
         finally:
             self.panel.updatePanel()
@@ -129,13 +129,14 @@ class RunSection(Section):
     def _onResult(self, result):
         if result.status == "refused":
             reasons = " ".join(check.message for check in result.eligibility if check.outcome == "refuse")
-            self.say(_("✕ Refused: {reasons}").format(reasons=reasons))
+            self.say(_("✕ Refused: {reasons}").format(reasons=inPanel(reasons)))
             return
         device, seconds = result.software.get("device", ""), result.timing_s["total"]
         self.say(_("✓ Screened on {device} in {seconds:.1f} s.").format(device=device, seconds=seconds))
 
     def _onError(self, kind, text):
         self._running = ""
+        text = inPanel(text)
         self.say(_("✕ {text}").format(text=text))
         self.panel.updatePanel()
         slicer.util.errorDisplay(text, windowTitle=_("OsteoScreen"))

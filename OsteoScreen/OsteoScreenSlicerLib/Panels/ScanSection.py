@@ -1,6 +1,5 @@
 """Section 1: what matters of the scan, and whether it may be screened."""
 
-import slicer
 from slicer.i18n import tr as _
 
 from ..Volumes import harden, isHardenable
@@ -34,7 +33,7 @@ class ScanSection(Section):
 
     def onHarden(self):
         """Harden the CT's linear transform."""
-        with slicer.util.tryWithErrorDisplay(_("The transform could not be hardened.")):
+        with self.attempt(_("The transform could not be hardened.")):
             harden(self.panel.volumeNode)
         self.panel.updatePanel()
 

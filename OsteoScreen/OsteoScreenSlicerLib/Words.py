@@ -1,0 +1,35 @@
+"""The engine's sentences for the panel: where they name an option of the command line, the panel's own control."""
+
+import re
+
+from slicer.i18n import tr as _
+
+
+def inPanel(text):
+    """Return a sentence of the engine with the panel's controls in place of the command line's options."""
+    for pattern, words in _RULES:
+        text = re.sub(pattern, words(), text)
+    return text
+
+
+# The words are made when they are shown, because the translation may be loaded later than this file.
+_RULES = (
+    (r"with --age\b", lambda: _("in the field Age")),
+    (r"with --sex\b", lambda: _("in the field Sex")),
+    (r"with --calibration\b", lambda: _("under Models and calibration")),
+    (r"give (the|a) mask with --masks\b", lambda: _("with Edit outlines")),
+    (r"give your own outlines with --masks\b", lambda: _("draw the outlines with Edit outlines")),
+    (r"leave --masks out\b", lambda: _("press Outline")),
+    (r"use --snap\b", lambda: _("press Snap to centre")),
+    (r"with --force\b", lambda: _("by ticking Screen even if a check refuses the CT")),
+    (r"choose --device auto or cpu\b", lambda: _("choose the device Automatic or CPU")),
+    (r"try --device cpu\b", lambda: _("try the device CPU")),
+    (r"To take another, give --series with one of: .*", lambda: _("To take another, load it into Slicer.")),
+    (r"add one with `osteoscreen models import PATH`, name one with --segmentation-model",
+     lambda: _("import one under Models and calibration")),
+    (r"with --(classification|segmentation)-model\b", lambda: _("under Models and calibration")),
+    (r"\(--l1=-812\.5 in mm, or --l1=#123\)", lambda: _("(section 2)")),
+    (r"with its centre slice --l[12]\b|with --l[12]\b", lambda: _("in section 2")),
+    (r", such as --l[12]=-812\.5 or --l[12]=#123", lambda: _(" in section 2")),
+    (r"with --levels-from\b", lambda: _("with From segmentation")),
+)  # fmt: skip
