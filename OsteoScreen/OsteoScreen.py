@@ -76,8 +76,9 @@ class OsteoScreenWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     @property
     def volumeNode(self):
-        """The CT that is chosen, or None."""
-        return self.parameterNode.inputVolume if self.parameterNode is not None else None
+        """The CT that is chosen, or None; the parameter node may remember one that is no longer in the scene."""
+        node = self.parameterNode.inputVolume if self.parameterNode is not None else None
+        return node if node is not None and node.GetScene() is not None else None
 
     @property
     def names(self):
@@ -155,7 +156,7 @@ class OsteoScreenWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         if slicer.mrmlScene.IsClosing() or slicer.mrmlScene.IsImporting():
             return
         self.setParameterNode(self.logic.getParameterNode())
-        if self.parameterNode.inputVolume is None:
+        if self.volumeNode is None:
             self.parameterNode.inputVolume = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLScalarVolumeNode")
 
     def setParameterNode(self, parameterNode):

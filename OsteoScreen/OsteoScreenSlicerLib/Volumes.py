@@ -33,6 +33,8 @@ def isHardenable(volumeNode):
 
 def harden(volumeNode):
     """Harden the linear transform of the volume. Raises ModuleError where it is not linear."""
+    if volumeNode is None or volumeNode.GetParentTransformNode() is None:
+        raise ModuleError(_("The CT lies under no transform, so there is nothing to harden."))
     if not isHardenable(volumeNode):
         raise ModuleError(_transformAdvice(volumeNode, volumeNode.GetParentTransformNode()))
     volumeNode.HardenTransform()

@@ -29,7 +29,7 @@ _RULES = (
      lambda: _("import one under Models and calibration")),
     (r"with --(classification|segmentation)-model\b", lambda: _("under Models and calibration")),
     (r"\(--l1=-812\.5 in mm, or --l1=#123\)", lambda: _("(section 2)")),
-    (r"with its centre slice --l[12]\b|with --l[12]\b", lambda: _("in section 2")),
+    (r"with --l1 and --l2\b|with --l[12]\b", lambda: _("in section 2")),
     (r", such as --l[12]=-812\.5 or --l[12]=#123", lambda: _(" in section 2")),
     (r"with --levels-from\b", lambda: _("with From segmentation")),
 )  # fmt: skip

@@ -35,6 +35,7 @@ class WorkerProcess:
         self._process = None
         self._pending = {}
         self._received = b""
+        self._greeted = False
         self._nextID = 1
 
     @property
@@ -75,7 +76,7 @@ class WorkerProcess:
         process.readyReadStandardError.connect(self._onErrorOutput)
         process.finished.connect(self._onFinished)
         process.errorOccurred.connect(self._onProcessError)
-        self._process = process
+        self._process, self._greeted = process, False
         program, paths = _python()
         process.start(program, ["-u", "-c", _BOOT, *paths])
         if self._process is None:
@@ -94,6 +95,9 @@ class WorkerProcess:
             answer = json.loads(line)
         except ValueError:
             LOGGER.warning("The worker wrote a line that is no message.")
+            return
+        if "hello" in answer:
+            self._greeted = True
             return
         waiting = self._pending.get(answer.get("id"))
         if waiting is None:
@@ -117,13 +121,19 @@ class WorkerProcess:
     def _onProcessError(self, *_arguments):
         # A process that never started says so here only; one that died says so in _onFinished too.
         if self._process is not None and self._process.state() == qt.QProcess.NotRunning:
-            self._fail("CannotStart", _cannotStart())
+            self._onEnd()
 
     def _onFinished(self, *_arguments):
         if self._process is not None:
             self._onOutput()
             self._onErrorOutput()
+            self._onEnd()
+
+    def _onEnd(self):
+        if self._greeted:
             self._fail("WorkerEnded", _ended())
+        else:
+            self._fail("CannotStart", _cannotStart())
 
     def _fail(self, kind, text):
         process, self._process = self._process, None

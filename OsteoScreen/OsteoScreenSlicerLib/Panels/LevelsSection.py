@@ -107,7 +107,7 @@ class LevelsSection(Section):
         """Take the levels from a segmentation."""
         with self.attempt(_("The levels could not be taken."), waitCursor=True):
             segmentation = self.panel.parameterNode.levelsSegmentation
-            if segmentation is None:
+            if segmentation is None or segmentation.GetScene() is None:
                 raise ModuleError(_("Choose a segmentation of the vertebrae beside the button first."))
             names = self.logic.takeLevels(self.panel.volumeNode, segmentation)
             self.panel.run.say(_("Taken: {levels}. Check and confirm them.").format(levels=", ".join(names)))
