@@ -24,6 +24,7 @@ from .models import Bundle
 from .networks.staged_classifier import StagedClassifier
 from .results import BONE_STATUSES, Calibration, Classification
 from .sampling import EDGE, cut, mask_and_window
+from .tensors import tensor_from_array
 
 #: Side of the slices in the study (Pan et al. 2024: 512 x 512), which a bundle without a crop sees whole.
 STUDY_SIDE = 512
@@ -97,25 +98,28 @@ class Classifier(BundleRunner):
             raise UsageError(f"The bundle {self.bundle.name} sees {' and '.join(self.levels)}; give {missing[0]} too.")
         if self.standardised and line is None:
             raise UsageError(f"The bundle {self.bundle.name} sees standardised HU; give the scan's line to BMD.")
-        channels = [self._channel(level, slices[level], line, kvp_factor) for level in self.levels]
-        values = self._forward(torch.cat(channels, dim=1))[0].double().cpu() - torch.log(self.class_weights)
+        for level in self.levels:
+            _check_slice(level, slices[level])
+        values = self._with_memory(lambda: self._values(slices, line, kvp_factor)) - torch.log(self.class_weights)
         shares = torch.softmax(values / self.temperature, dim=0).tolist()
         if not all(map(math.isfinite, shares)):
             raise BundleError(f"The network of the bundle {self.bundle.name} gave no number; try --device cpu.")
         category = BONE_STATUSES[shares.index(max(shares))]
         return Classification(self.model, dict(zip(BONE_STATUSES, shares, strict=True)), category)
 
-    def _channel(self, level: str, masked: MaskedSlice, line: Calibration | None, kvp_factor: float) -> Tensor:
+    def warm_up(self) -> None:
+        """Run the network once on nothing, so that the first study does not pay for it."""
+        side = STUDY_SIDE if self.crop is None else int(self.crop["size"])
+        self._with_memory(lambda: self._forward(torch.zeros(1, len(self.levels), side, side, device=self.device)))
+
+    def _values(self, slices: Mapping[str, MaskedSlice], line: Calibration | None, kvp_factor: float) -> Tensor:
+        """Return the network's values of the classes, as float64 on the CPU (Apple's MPS has no float64)."""
+        channels = [self._channel(slices[level], line, kvp_factor) for level in self.levels]
+        return self._forward(torch.cat(channels, dim=1))[0].cpu().double()
+
+    def _channel(self, masked: MaskedSlice, line: Calibration | None, kvp_factor: float) -> Tensor:
         """Return one level's input (1, 1, side, side)."""
-        check_slice(masked.hu, masked.pixel_spacing_mm)
-        if masked.coverage.shape != masked.hu.shape:
-            raise UsageError(
-                f"The outline of {level} is {masked.coverage.shape} and its slice {masked.hu.shape}; give the outline "
-                "on the slice's own pixels."
-            )
-        if not (masked.coverage >= EDGE).any():
-            raise SegmentationFailed(f"The outline of {level} is empty, so there is nothing to classify; draw it.")
-        pair = torch.from_numpy(np.stack([masked.hu, masked.coverage]).astype(np.float32))[None].to(self.device)
+        pair = tensor_from_array(np.stack([masked.hu, masked.coverage]).astype(np.float32))[None].to(self.device)
         hu, coverage = self._cut(pair, masked).split(1, dim=1)
         if self.standardised and line is not None:
             hu = standardised_hu(hu, line, kvp_factor)
@@ -129,6 +133,18 @@ class Classifier(BundleRunner):
         rows, columns = masked.hu.shape
         extent = max(rows * spacing[0], columns * spacing[1])
         return cut(pair, spacing, (rows / 2, columns / 2), extent / STUDY_SIDE, STUDY_SIDE)
+
+
+def _check_slice(level: str, masked: MaskedSlice) -> None:
+    """Raise where one level's slice cannot be classified; see `Classifier.classify`."""
+    check_slice(masked.hu, masked.pixel_spacing_mm)
+    if masked.coverage.shape != masked.hu.shape:
+        raise UsageError(
+            f"The outline of {level} is {masked.coverage.shape} and its slice {masked.hu.shape}; give the outline "
+            "on the slice's own pixels."
+        )
+    if not (masked.coverage >= EDGE).any():
+        raise SegmentationFailed(f"The outline of {level} is empty, so there is nothing to classify; draw it.")
 
 
 def crop_centre(coverage: NDArray[np.float32]) -> tuple[float, float]:

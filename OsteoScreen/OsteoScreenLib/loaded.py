@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+from .cores import on_one_core
+
 if TYPE_CHECKING:
     from .classification import Classifier
     from .models import Bundle
@@ -33,13 +35,13 @@ class LastLoaded(Generic[Runner]):
 def _load_segmenter(bundle: Bundle, device: str) -> Segmenter:
     from .segmentation import Segmenter
 
-    return Segmenter(bundle, device)
+    return on_one_core(lambda: Segmenter(bundle, device))
 
 
 def _load_classifier(bundle: Bundle, device: str) -> Classifier:
     from .classification import Classifier
 
-    return Classifier(bundle, device)
+    return on_one_core(lambda: Classifier(bundle, device))
 
 
 SEGMENTERS = LastLoaded(_load_segmenter)

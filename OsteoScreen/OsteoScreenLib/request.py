@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import numpy.typing as npt
 
 from .errors import UsageError
 from .results import Level
 
 if TYPE_CHECKING:
     from .ct import CT
+
+#: The levels that are screened, from head to foot.
+LEVEL_NAMES = ("L1", "L2")
 
 #: Oldest age that is believed; the longest life on record is 122 years.
 _OLDEST_YEARS = 125.0
@@ -28,7 +35,8 @@ class ScreeningRequest:
     levels_from : a vertebra segmentation to take the levels from
     snap : move each level to the middle of its vertebra
     masks : a segmentation of L1 (and L2) to measure instead of the network's outlines; levels come from it when
-        nothing else gives them
+        nothing else gives them. Or a mask (rows, columns), bool, on the canonical slice of each level that it is given
+        for, by the level's name; the network outlines the others
     segmentation_model, classification_model : names or paths of bundles; the shipped ones when None (of the
         classifiers, Model 1 where L1 and L2 are given, and Model 2 where L1 is alone)
     calibration : the user's calibration file
@@ -43,7 +51,7 @@ class ScreeningRequest:
     l2: str | Level | None = None
     levels_from: PathLike | None = None
     snap: bool = False
-    masks: PathLike | None = None
+    masks: PathLike | Mapping[str, npt.NDArray[np.bool_]] | None = None
     segmentation_model: PathLike | None = None
     classification_model: PathLike | None = None
     calibration: PathLike | None = None
@@ -60,9 +68,25 @@ class ScreeningRequest:
             return None
         return ("L1",) if self.l2 is None else ("L1", "L2")
 
+    @property
+    def mask_file(self) -> PathLike | None:
+        """The segmentation that holds the user's outlines of all levels, None where there is none."""
+        return None if isinstance(self.masks, Mapping) else self.masks
+
+    @property
+    def drawn_masks(self) -> Mapping[str, npt.NDArray[np.bool_]]:
+        """The masks that are given as arrays, by level."""
+        return self.masks if isinstance(self.masks, Mapping) else {}
+
+    @property
+    def needs_network(self) -> bool:
+        """Whether a level may have to be outlined by the network, as far as is known before the scan is read."""
+        given = self.given_levels
+        return self.mask_file is None and (given is None or not set(given) <= set(self.drawn_masks))
+
     def check(self) -> None:
         """Raise UsageError for what cannot be right, before anything is read."""
-        if self.l1 is None and self.levels_from is None and self.masks is None:
+        if self.l1 is None and self.levels_from is None and self.mask_file is None:
             other = "L2 was given without L1" if self.l2 is not None else "No level was given"
             raise UsageError(
                 f"{other}; say where L1 is with its centre slice (--l1=-812.5 in mm, or --l1=#123), or give a vertebra "
@@ -71,3 +95,6 @@ class ScreeningRequest:
         age = self.age_years
         if age is not None and not (math.isfinite(age) and 0 <= age <= _OLDEST_YEARS):
             raise UsageError(f"An age of {age:g} years cannot be right; give it in years, from 0 to {_OLDEST_YEARS:g}.")
+        strange = [name for name in self.drawn_masks if name not in LEVEL_NAMES]
+        if strange:
+            raise UsageError(f"There is a mask of {strange[0]!r}, which is no level; the levels are L1 and L2.")

@@ -60,6 +60,14 @@ def from_dict(document: dict[str, Any]) -> ScreeningResult:
     problem = _first_problem(document)
     if problem:
         raise InputError(f"This is not a valid OsteoScreen result: {problem}.")
+    return assemble(document)
+
+
+def assemble(document: dict[str, Any]) -> ScreeningResult:
+    """Return the result of a document that `to_dict` made, unchecked; :func:`from_dict` is for any other.
+
+    It is for where the schema's validator is not installed.
+    """
     densitometry = document["densitometry"]
     classification = document["classification"]
     return ScreeningResult(

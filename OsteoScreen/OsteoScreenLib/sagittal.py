@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 _ABOVE_MM, _BELOW_MM = 100.0, 50.0
 #: The columns averaged for it, on either side of the body's middle: one column of a chest CT is noisy.
 _HALF_WIDTH_MM = 1.5
+#: How many slices are decoded for a page's view.
+SAGITTAL_SLICES = 24
 
 
 def sagittal_view(ct: CT, result: ScreeningResult, most_slices: int, progress: Progress) -> SagittalPicture:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 import time
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from importlib import metadata
@@ -14,45 +12,41 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from . import __version__, loaded
-from .errors import InputError, SegmentationFailed, StudyRefused, UsageError
+from .cores import on_one_core, side_by_side
+from .errors import InputError, SegmentationFailed, StudyRefused
+from .outlines import LevelOutline
+from .outlining import Outlined, Outliner, bundle_use
+from .preparing import find_levels, open_requested
 from .progress import Progress, silent
 from .reports.pictures import LevelPicture, StudyPictures
 from .request import ScreeningRequest
-from .results import (
-    BundleUse,
-    Check,
-    Classification,
-    Densitometry,
-    InputDescription,
-    Level,
-    RoiMeasures,
-    ScreeningResult,
-)
+from .results import Check, Classification, Densitometry, InputDescription, Level, RoiMeasures, ScreeningResult
 
 if TYPE_CHECKING:
     from .classification import Classifier
     from .ct import CT
     from .densitometry import UserCalibration
-    from .levels import VertebraMask
+    from .inference import BundleRunner
     from .models import Bundle
-    from .segmentation import Segmenter
 
-LEVEL_NAMES = ("L1", "L2")
 NO_CLASSIFIER = "No classifier bundle is installed; the category is that of the measured BMD alone."
 NOT_CLASSIFIED = "The study was refused, so it was not classified."
 NO_LINE = (
     "The classifier sees HU as the nominal scanner measures them, and no line takes these to it; give your scanner's "
     "calibration with --calibration."
 )
+#: By a bundle's role: what the GPU's memory did not suffice for, and what ran on the CPU instead.
+_MEMORY_WORDS = {"segmentation": ("outlining", "networks"), "classification": ("classifying", "classifier")}
 
 
 @dataclass
 class Screening:
-    """A result with what is needed to draw it: the CT it was made on, and each level's slice and mask."""
+    """A result with what is needed to draw it: the CT it was made on, and each level's slice and outline."""
 
     result: ScreeningResult
     ct: CT
     pictures: StudyPictures = field(default_factory=StudyPictures)
+    outlines: dict[str, LevelOutline] = field(default_factory=dict)
 
     @property
     def masks(self) -> dict[str, tuple[int, np.ndarray]]:
@@ -109,72 +103,33 @@ class _Run:
         self.densitometry: Densitometry | None = None
         self.classification = Classification(None, None, None, NOT_CLASSIFIED)
         self.bundles: list[Bundle] = []
-        self._coverage: dict[str, np.ndarray] = {}
-        self._segmenter: Segmenter | None = None
+        self._outlined: dict[str, Outlined] = {}
         self._classifier: Classifier | None = None
-        self._user_masks: dict[str, VertebraMask] = {}
 
     def screen(self) -> Screening:
-        from .chosen_bundles import classification_bundle
+        from .chosen_bundles import classification_bundle, named_classification_bundle
 
         # Before the scan is read, so that a wrong name costs no waiting.
-        outliner = self._bundles_by_name()
+        named_classification_bundle(self.request.classification_model, self.request.given_levels)
+        self._outliner = Outliner(self.request)
         calibration = self._calibration()
         with self._timed("read"):
-            self.ct = self._open()
-            self.levels = self._find_levels()
+            self.ct = open_requested(self.request, self.progress)
+            self.levels, self.checks = find_levels(self.request, self.ct)
             self.checks += self._acquisition_checks()
         opinion = classification_bundle(self.request.classification_model, self.levels)
         if self._may_go_on():
-            self._outline_and_measure(outliner)
+            self._outline_and_measure()
         if self._is_measured() and self._may_go_on():
             self._measure_density(calibration)
         if self._is_measured() and self._may_go_on():
             self._classify(opinion)
         return self._screening()
 
-    # -- before the first pixel
-
-    def _bundles_by_name(self) -> Bundle | None:
-        """The segmentation bundle, None for the user's outlines; the other bundle is judged as far as it can be."""
-        from .chosen_bundles import named_classification_bundle, segmentation_bundle
-
-        request = self.request
-        named_classification_bundle(request.classification_model, request.given_levels)
-        return None if request.masks is not None else segmentation_bundle(request.segmentation_model)
-
     def _calibration(self) -> UserCalibration | None:
         from .densitometry import load_calibration
 
         return None if self.request.calibration is None else load_calibration(self.request.calibration)
-
-    def _open(self) -> CT:
-        from .ct import CT, open_ct
-
-        if isinstance(self.request.ct, CT):
-            return self.request.ct
-        return open_ct(self.request.ct, series=self.request.series, progress=self.progress)
-
-    def _find_levels(self) -> dict[str, Level]:
-        from .levels import levels_from_segmentation, parse_level, snap_to_centre
-
-        request = self.request
-        given = {name: text for name, text in (("L1", request.l1), ("L2", request.l2)) if text is not None}
-        levels = {
-            name: level if isinstance(level, Level) else parse_level(level, self.ct, name)
-            for name, level in given.items()
-        }
-        source = request.levels_from or (None if levels else request.masks)
-        if source is not None:
-            levels = {**levels_from_segmentation(source, self.ct, LEVEL_NAMES), **levels}
-            if "L2" not in levels:
-                self.checks.append(
-                    Check("levels", "warn", "The segmentation holds no whole L2: L1 alone is measured (Model 2).", "L1")
-                )
-        if request.snap:
-            levels = {name: snap_to_centre(self.ct, level) for name, level in levels.items()}
-        _check_levels(levels)
-        return {name: levels[name] for name in LEVEL_NAMES if name in levels}
 
     def _acquisition_checks(self) -> list[Check]:
         from .ct.eligibility import acquisition_checks
@@ -183,86 +138,54 @@ class _Run:
 
     # -- the slices
 
-    def _outline_and_measure(self, bundle: Bundle | None) -> None:
+    def _outline_and_measure(self) -> None:
         from .ct.eligibility import pair_checks
 
-        if bundle is None:
-            self._read_user_masks()
-        elif self._segmenter is None:
-            with self._timed("segment"):
-                self._segmenter = loaded.SEGMENTERS.get(bundle, self.request.device)
-            self.bundles.append(bundle)
-        slices = {level.name: self._read_slice(level) for level in self.levels.values()}
+        with self._timed("read"):
+            self._outliner.read_masks(self.levels, self.ct.geometry)
+        with self._timed("segment"):
+            self._outliner.load(self.levels)
+        if self._outliner.bundle is not None:
+            self.bundles.append(self._outliner.bundle)
+        for name, level in self.levels.items():
+            with self._timed("read"):
+                self.pictures[name] = level_picture(self.ct, name, level.slice_index)
         self.progress("Outlining and measuring", 0, len(self.levels))
         began, outlined_at = time.perf_counter(), time.perf_counter()
-        # The levels go side by side, each on its share of the cores: a small network gains little from a second core.
-        with ThreadPoolExecutor(len(slices), initializer=_share_cores, initargs=(len(slices),)) as levels:
-            futures = [levels.submit(self._measure, level, slices[level.name]) for level in self.levels.values()]
-        for level, future in zip(self.levels.values(), futures, strict=True):
+        for name, future in side_by_side(self.levels, self._measure).items():
             try:
                 measured = future.result()
             except SegmentationFailed as error:
-                self.checks.append(Check("segmentation", "refuse", f"{level.name}: {error}", level.name))
+                self.checks.append(Check("segmentation", "refuse", f"{name}: {error}", name))
                 continue
             outlined_at = max(outlined_at, measured.outlined_at)
-            self._keep(level, measured)
+            self._keep(name, measured)
         self.timing["segment"] += outlined_at - began
-        self.checks += pair_checks(self.roi)
+        self.checks += [*pair_checks(self.roi), *_memory_checks(self._outliner.segmenter)]
         self.progress("Outlining and measuring", len(self.levels), len(self.levels))
 
-    def _read_slice(self, level: Level) -> np.ndarray:
-        with self._timed("read"):
-            hu = self.ct.slice(level.slice_index)
-        self.pictures[level.name] = self._picture(level, hu)
-        return hu
-
-    def _keep(self, level: Level, measured: _Measured) -> None:
-        shown, outlined = self.pictures[level.name], measured.outlined
-        self.pictures[level.name] = replace(shown, mask=outlined.mask, probability=outlined.probability)
-        self.roi[level.name], self._coverage[level.name] = measured.roi, outlined.coverage
+    def _keep(self, name: str, measured: _Measured) -> None:
+        self._outlined[name], self.roi[name] = measured.outlined, measured.roi
+        self.pictures[name] = _with_outline(self.pictures[name], measured.outlined.outline)
         self.checks += measured.checks
 
-    def _outline(self, level: Level, hu: np.ndarray) -> _Outlined:
-        """The outline of one level: the network's, or the user's where there is none."""
-        if self._segmenter is None:
-            mask = self._user_masks.get(level.name)
-            if mask is None:
-                raise SegmentationFailed(f"The outlines hold no {level.name}; draw it, or leave --masks out.")
-            coverage = mask.coverage_on(self.ct.geometry, level.slice_index)
-            return _Outlined(coverage > 0.5, coverage, None, 1.0)
-        found = self._segmenter.segment(hu, self.ct.geometry.pixel_spacing_mm)
-        return _Outlined(found.mask, found.probability, found.probability, found.confidence)
-
-    def _read_user_masks(self) -> None:
-        from .levels import read_vertebrae
-
-        assert self.request.masks is not None
-        with self._timed("read"):
-            self._user_masks = read_vertebrae(self.request.masks, list(self.levels))
-
-    def _measure(self, level: Level, hu: np.ndarray) -> _Measured:
+    def _measure(self, level: Level) -> _Measured:
         """Outline, measure and judge one level; it changes nothing here, so that levels can go side by side."""
         from .ct.eligibility import slice_checks
         from .densitometry import measure_roi
 
-        outlined = self._outline(level, hu)
+        hu, geometry = self.pictures[level.name].hu, self.ct.geometry
+        outlined = self._outliner.outline(level, hu, geometry)
         outlined_at = time.perf_counter()
         roi = measure_roi(
             hu,
             outlined.coverage,
-            self.ct.geometry,
+            geometry,
             level.slice_index,
-            confidence=outlined.confidence,
-            mask_source="user" if self.request.masks is not None else "model",
+            confidence=outlined.outline.confidence,
+            mask_source=outlined.source,
         )
-        return _Measured(outlined, roi, slice_checks(self.ct, level, hu, outlined.mask, roi), outlined_at)
-
-    def _picture(self, level: Level, hu: np.ndarray) -> LevelPicture:
-        k = level.slice_index
-        placement = np.array(self.ct.geometry.ijk_to_ras)
-        # Exact on this slice also where the slices are not evenly spaced.
-        placement[:3, 3] = self.ct.geometry.ras(0.0, 0.0, k) - k * placement[:3, 2]
-        return LevelPicture(level.name, k, hu, placement)
+        return _Measured(outlined, roi, slice_checks(self.ct, level, hu, outlined.outline.mask, roi), outlined_at)
 
     # -- the result
 
@@ -286,11 +209,18 @@ class _Run:
         from .classification import MaskedSlice
 
         spacing = self.ct.geometry.pixel_spacing_mm
-        slices = {name: MaskedSlice(self.pictures[name].hu, on, spacing) for name, on in self._coverage.items()}
+        slices = {
+            name: MaskedSlice(self.pictures[name].hu, outlined.coverage, spacing)
+            for name, outlined in self._outlined.items()
+        }
         line = (self.densitometry.calibration, self.densitometry.kvp_factor) if self.densitometry else (None, 1.0)
+        outliner = self._outliner.segmenter
+        device = "cpu" if outliner is not None and outliner.fell_back else self.request.device
         with self._timed("classify"):
-            self._classifier = loaded.CLASSIFIERS.get(bundle, self.request.device)
-            self.classification = self._classifier.classify(slices, *line)
+            classifier = loaded.CLASSIFIERS.get(bundle, device)
+            self.classification = on_one_core(lambda: classifier.classify(slices, *line))
+        self._classifier = classifier
+        self.checks += _memory_checks(self._classifier)
         self.bundles.append(bundle)
 
     def _is_measured(self) -> bool:
@@ -311,11 +241,12 @@ class _Run:
             densitometry=self.densitometry if screened else None,
             classification=self.classification,
             agreement=self._agreement(),
-            bundles=[_use(bundle) for bundle in self.bundles],
+            bundles=[bundle_use(bundle) for bundle in self.bundles],
             software=self._software(),
             timing_s={**self.timing, "total": time.perf_counter() - self.began},
         )
-        return Screening(result, self.ct, StudyPictures(dict(self.pictures)))
+        outlines = {name: outlined.outline for name, outlined in self._outlined.items()}
+        return Screening(result, self.ct, StudyPictures(dict(self.pictures)), outlines)
 
     def _agreement(self) -> bool | None:
         if self.densitometry is None or self.classification.category is None:
@@ -331,8 +262,9 @@ class _Run:
         )
 
     def _software(self) -> dict[str, str]:
-        runner = self._segmenter or self._classifier
-        device = "cpu" if runner is None else str(runner.device)
+        runners = [runner for runner in (self._outliner.segmenter, self._classifier) if runner is not None]
+        fell_back = any(runner.fell_back for runner in runners)
+        device = str(runners[0].device) if runners and not fell_back else "cpu"
         return {"osteoscreen": __version__, "torch": _version("torch"), "device": device}
 
     @contextmanager
@@ -345,47 +277,62 @@ class _Run:
 
 
 @dataclass(frozen=True)
-class _Outlined:
-    """An outline: its mask, each pixel's coverage (0.5 is the edge), the network's probability, and its confidence."""
-
-    mask: np.ndarray
-    coverage: np.ndarray
-    probability: np.ndarray | None
-    confidence: float
-
-
-@dataclass(frozen=True)
 class _Measured:
     """One level, outlined, measured and judged; ``outlined_at`` is when its outline stood, on the performance clock."""
 
-    outlined: _Outlined
+    outlined: Outlined
     roi: RoiMeasures
     checks: list[Check]
     outlined_at: float
 
 
-def _share_cores(levels: int) -> None:
-    """Let the network in this thread use its share of the cores; torch counts threads per calling thread."""
-    if torch := sys.modules.get("torch"):
-        torch.set_num_threads(max(1, torch.get_num_threads() // levels))
+def level_picture(ct: CT, name: str, k: int) -> LevelPicture:
+    """Return slice ``k`` of the CT as the picture of the level ``name``, without an outline.
+
+    Raises UsageError where there is no such slice, InputError where it cannot be decoded.
+    """
+    hu = ct.slice(k)
+    placement = np.array(ct.geometry.ijk_to_ras)
+    # Exact on this slice also where the slices are not evenly spaced.
+    placement[:3, 3] = ct.geometry.ras(0.0, 0.0, k) - k * placement[:3, 2]
+    return LevelPicture(name, k, hu, placement)
 
 
-def _check_levels(levels: dict[str, Level]) -> None:
-    if "L1" not in levels:
-        raise UsageError("L2 was given without L1; give the centre slice of L1 with --l1.")
-    if "L2" in levels and levels["L2"].z_mm >= levels["L1"].z_mm:
-        raise UsageError(
-            f"L2 (S {levels['L2'].z_mm:.1f} mm) does not lie below L1 (S {levels['L1'].z_mm:.1f} mm); check whether "
-            "they are swapped or the same slice."
-        )
+def pictures_of(ct: CT, result: ScreeningResult, outlines: Mapping[str, LevelOutline]) -> StudyPictures:
+    """Return the pictures of a screening that was made before, as `screen` returned them.
+
+    ``result`` and ``outlines`` are that screening's, and ``ct`` its CT. Raises UsageError or InputError where a slice
+    is not there.
+    """
+    # A level that no outline was found for is shown all the same.
+    tried = {check.value for check in result.eligibility if check.check == "segmentation"}
+    pictures = {}
+    for name, level in result.levels.items():
+        if name in outlines:
+            pictures[name] = _with_outline(level_picture(ct, name, level.slice_index), outlines[name])
+        elif name in tried:
+            pictures[name] = level_picture(ct, name, level.slice_index)
+    return StudyPictures(pictures)
+
+
+def _with_outline(picture: LevelPicture, outline: LevelOutline) -> LevelPicture:
+    return replace(picture, mask=outline.mask, probability=outline.probability)
+
+
+def _memory_checks(runner: BundleRunner | None) -> list[Check]:
+    """The warning that the GPU was too small for a network, where it was."""
+    if runner is None or not runner.fell_back:
+        return []
+    work, what = _MEMORY_WORDS[runner.bundle.role]
+    message = (
+        f"The GPU's memory did not suffice for {work}, so the {what} ran on the CPU; close what else uses the GPU and "
+        "start again, or choose the CPU as the device."
+    )
+    return [Check("device", "warn", message, "cpu")]
 
 
 def _refusals(checks: list[Check]) -> list[Check]:
     return [check for check in checks if check.outcome == "refuse"]
-
-
-def _use(bundle: Bundle) -> BundleUse:
-    return BundleUse(bundle.role, bundle.name, bundle.version, bundle.sha256)
 
 
 def _version(package: str) -> str:

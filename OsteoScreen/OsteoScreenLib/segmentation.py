@@ -21,6 +21,7 @@ from .errors import SegmentationFailed
 from .inference import BundleRunner, Hu, check_slice
 from .models import Bundle
 from .sampling import EDGE, cut, normalise
+from .tensors import array_from_tensor, tensor_from_array
 
 #: A trabecular compartment smaller than this (mm2) is none: the smallest adult body, T10 of a small woman, has about
 #: 400 (Panjabi 1992, scaled), and a mask of half of that is a fragment.
@@ -93,7 +94,10 @@ class Segmenter(BundleRunner):
             SegmentationFailed: no vertebral body was found.
         """
         check_slice(hu, pixel_spacing_mm)
-        image = torch.from_numpy(np.array(hu, np.float32))[None, None].to(self.device)
+        return self._with_memory(lambda: self._segment(hu, pixel_spacing_mm))
+
+    def _segment(self, hu: Hu, pixel_spacing_mm: tuple[float, float]) -> SliceSegmentation:
+        image = tensor_from_array(np.array(hu, np.float32))[None, None].to(self.device)
         located = self._locate(image, pixel_spacing_mm)
         candidates = _candidates(located, pixel_spacing_mm)
         if not candidates:
@@ -116,7 +120,8 @@ class Segmenter(BundleRunner):
 
     def warm_up(self) -> None:
         """Run the network once on nothing, so that the first study does not pay for it."""
-        self._run(torch.zeros(1, 1, self.outline_size, self.outline_size, device=self.device))
+        side = self.outline_size
+        self._with_memory(lambda: self._run(torch.zeros(1, 1, side, side, device=self.device)))
 
     def _run(self, hu: Tensor) -> Tensor:
         """Return the coverage (N, side, side) that the network sees in HU patches (N, 1, side, side)."""
@@ -181,8 +186,8 @@ def _onto_slice(drawn: _Pass, window: tuple[slice, slice], spacing: tuple[float,
         for part, middle, step in zip(window, drawn.centre, spacing, strict=True)
     ]
     grid = np.meshgrid(*places, indexing="ij")
-    probability = ndimage.map_coordinates(drawn.probability.cpu().numpy(), grid, order=1, mode="constant", cval=0.0)
-    return np.asarray(probability, np.float32)
+    patch = array_from_tensor(drawn.probability)
+    return np.asarray(ndimage.map_coordinates(patch, grid, order=1, mode="constant", cval=0.0), np.float32)
 
 
 def _placed(part: NDArray, window: tuple[slice, slice], shape: tuple[int, int]) -> NDArray:
@@ -194,7 +199,7 @@ def _placed(part: NDArray, window: tuple[slice, slice], shape: tuple[int, int]) 
 
 def _candidates(located: _Pass, spacing: tuple[float, float]) -> list[tuple[float, float]]:
     """Return where bodies may be, (row, column) on the slice, the best first."""
-    probability = located.probability.cpu().numpy()
+    probability = array_from_tensor(located.probability)
     peak = float(probability.max())
     if peak < LEAST_EVIDENCE:
         return []
@@ -215,7 +220,7 @@ def _middle(
     probability: Tensor, centre: tuple[float, float], spacing_mm: float, spacing: tuple[float, float]
 ) -> tuple[float, float]:
     """Return the centre of the body in a patch on the slice; the patch's own centre where it is empty."""
-    inside = _largest_part(probability.cpu().numpy() > EDGE)
+    inside = _largest_part(array_from_tensor(probability) > EDGE)
     if not inside.any():
         return centre
     return _to_slice(ndimage.center_of_mass(inside), _Pass(probability, centre, spacing_mm), spacing)
@@ -228,7 +233,7 @@ def _without_processes(probability: Tensor, spacing_mm: float) -> Tensor:
     """
     fine = functional.interpolate(probability[None, None], scale_factor=2, mode="bilinear", align_corners=False)
     step = spacing_mm / 2
-    inside = _largest_part(fine[0, 0].cpu().numpy() > EDGE)
+    inside = _largest_part(array_from_tensor(fine[0, 0]) > EDGE)
     if not inside.any():
         return probability
     # Outside of the body's box nothing is inside: distances there would cost most of the time.
@@ -238,7 +243,7 @@ def _without_processes(probability: Tensor, spacing_mm: float) -> Tensor:
         return probability
     beyond = ndimage.distance_transform_edt(~core) * step - CORNER_RADIUS_MM
     ceiling = torch.zeros(fine.shape[2:])
-    ceiling[box] = torch.from_numpy(np.clip(0.5 - beyond / spacing_mm, 0, 1).astype(np.float32))
+    ceiling[box] = tensor_from_array(np.clip(0.5 - beyond / spacing_mm, 0, 1).astype(np.float32))
     return torch.minimum(probability, functional.avg_pool2d(ceiling[None, None], 2)[0, 0].to(probability.device))
 
 
@@ -259,7 +264,7 @@ def _confidence(
     Between the two mirrored views, between the outline and the locate pass, and between the probability and the mask
     made of it (which a blurred, undecided edge lowers).
     """
-    direct, mirrored = views[0].cpu().numpy(), views[1].cpu().numpy()
+    direct, mirrored = array_from_tensor(views[0]), array_from_tensor(views[1])
     mirror = _soft_dice(direct, mirrored)
     passes = _soft_dice(probability, located / max(float(located.max()), EDGE))
     decided = _soft_dice(probability, mask.astype(np.float32))

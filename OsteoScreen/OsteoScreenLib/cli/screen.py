@@ -20,8 +20,6 @@ HELP = "Outline and measure L1 and L2 of one CT, and write result.json, report.h
 RESULT, REPORT, SEGMENTATION = "result.json", "report.html", "segmentation.seg.nrrd"
 #: What a run writes; result.json is the last, so that where it lies, the others belong to it.
 OWN_FILES = (REPORT, SEGMENTATION, RESULT)
-#: Slices decoded for the page's sagittal view.
-SAGITTAL_SLICES = 24
 
 _LEVEL = "S in mm (RAS superior, as in --l1=-812.5), or #INDEX (0 is the first slice as SimpleITK reads the scan)"
 
@@ -102,6 +100,7 @@ def _screen(arguments: argparse.Namespace, progress: ConsoleProgress) -> Screeni
 def _write(screening: Screening, folder: Path, progress: ConsoleProgress) -> None:
     from ..reports import write_html
     from ..results_io import write_result
+    from ..sagittal import SAGITTAL_SLICES
     from ..segmentation_io import write_segmentation
 
     progress("Writing the report", 0, 1)

@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
-from .acquisition import Acquisition, SiemensOsteo
+from .acquisition import Acquisition, SiemensOsteo, acquisition_from_dict, acquisition_to_dict
+from .dicom import open_dicom_files
 from .geometry import Geometry
 from .memory import ct_from_array
 from .opening import open_ct
 from .study import CT, OUTSIDE_HU
 
-__all__ = ["CT", "OUTSIDE_HU", "Acquisition", "Geometry", "SiemensOsteo", "ct_from_array", "open_ct"]
+__all__ = [
+    "CT",
+    "OUTSIDE_HU",
+    "Acquisition",
+    "Geometry",
+    "SiemensOsteo",
+    "acquisition_from_dict",
+    "acquisition_to_dict",
+    "ct_from_array",
+    "open_ct",
+    "open_dicom_files",
+]

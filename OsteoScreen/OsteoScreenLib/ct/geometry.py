@@ -171,6 +171,13 @@ class AxisMap:
         """A canonical view of one stored slice (rows, columns); only where ``slices_as_stored``."""
         return self._flipped(stored if self.axes[1] == 1 else stored.T)
 
+    def stored_block(self, plane: npt.NDArray) -> npt.NDArray:
+        """A canonical slice (rows, columns) as the block of the stored volume that it fills (no copy).
+
+        The block has three axes as stored, and is one voxel thick along the stored axis of the slices.
+        """
+        return self._flipped(plane[None]).transpose(np.argsort(self.axes))
+
     def _flipped(self, view: npt.NDArray) -> npt.NDArray:
         rows = slice(None, None, -1) if self.flip_rows else slice(None)
         columns = slice(None, None, -1) if self.flip_columns else slice(None)

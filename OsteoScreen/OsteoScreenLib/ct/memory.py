@@ -1,4 +1,4 @@
-"""A CT from an array: Slicer's volumes, simulated scans, tests."""
+"""A CT from an array: Slicer's volumes with what their files' headers say, simulated scans, tests."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ..progress import Progress
 from ..results import Check
 from .acquisition import Acquisition
 from .geometry import canonical
-from .study import CT
+from .study import CT, Kind
 
 
 class ArraySource:
@@ -38,7 +38,7 @@ class ArraySource:
         digest = hashlib.sha256(f"{self._array.dtype.str} {self._array.shape}".encode())
         digest.update(self._ijk_to_ras.tobytes())
         for plane in self._array:
-            digest.update(plane.tobytes())
+            digest.update(np.ascontiguousarray(plane).data)
         return digest.hexdigest()
 
 
@@ -49,12 +49,16 @@ def ct_from_array(
     *,
     findings: tuple[Check, ...] = (),
     path: str = "",
+    kind: Kind = "memory",
+    series_instance_uid: str | None = None,
 ) -> CT:
     """A CT from HU in memory; the array is kept, not copied.
 
     ``array`` is (slices, rows, columns) in any orientation, and ``ijk_to_ras`` (4 x 4) takes its (column, row, slice,
-    1) to RAS mm. ``acquisition`` says what is known of how it was acquired (nothing, by default). Raises `InputError`
-    where the array is not three-dimensional and numeric, or its placement is impossible.
+    1) to RAS mm. ``acquisition`` says what is known of how it was acquired (nothing, by default), ``findings`` what
+    was found when its files were read (see `open_dicom_files`); ``path``, ``kind`` and ``series_instance_uid`` stand
+    in the result as what the array was read from. Raises `InputError` where the array is not three-dimensional and
+    numeric, or its placement is impossible.
     """
     stored = np.asarray(array)
     if stored.ndim != 3 or stored.dtype.kind not in "iuf":
@@ -67,8 +71,8 @@ def ct_from_array(
     geometry, axis_map = canonical(shape, matrix)
     return CT(
         path=path,
-        kind="memory",
-        series_instance_uid=None,
+        kind=kind,
+        series_instance_uid=series_instance_uid,
         geometry=geometry,
         axis_map=axis_map,
         acquisition=acquisition or Acquisition(),

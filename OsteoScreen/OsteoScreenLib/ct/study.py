@@ -70,6 +70,7 @@ class CT:
         self._whole: npt.NDArray | None = None
         self._lock = threading.RLock()
         self._sha256: str | None = None
+        self._hashing = threading.Lock()
 
     @property
     def decoded_slices(self) -> int:
@@ -139,6 +140,46 @@ class CT:
             progress("Reading the sagittal view", n + 1, len(indices))
         return image, indices
 
+    def stored_extent(self, k: int) -> tuple[int, int, int, int, int, int]:
+        """The voxels of the stored volume that slice k fills: first and last column, row and slice, inclusive.
+
+        This is VTK's order of an extent (i0, i1, j0, j1, k0, k1), in the indices of the file or array itself. Raises
+        `UsageError` where there is no such slice.
+        """
+        k = self._checked(k)
+        ends: list[tuple[int, int]] = [(0, 0)] * 3
+        for axis, size in zip(self._axis_map.axes, self.geometry.shape, strict=True):
+            ends[axis] = (0, size - 1)
+        ends[self._axis_map.axes[0]] = (k, k)
+        return (*ends[2], *ends[1], *ends[0])
+
+    def to_stored(self, k: int, plane: npt.NDArray) -> tuple[tuple[int, int, int], npt.NDArray]:
+        """Where slice k lies in the stored volume, and its values ``plane`` (rows, columns) as a block of it.
+
+        Returns (column, row, slice) of the block's first voxel, in the indices of the file or array itself, and the
+        block as (slices, rows, columns) in that order, a view of ``plane``. Raises `UsageError` where there is no such
+        slice, or ``plane`` has another shape than the CT's slices.
+        """
+        plane = np.asarray(plane)
+        if plane.shape != self.geometry.shape[1:]:
+            raise UsageError(
+                f"The slices of this CT measure {self.geometry.shape[1:]} pixels, and the values given {plane.shape}."
+            )
+        i, _, j, _, first, _ = self.stored_extent(k)
+        return (i, j, first), self._axis_map.stored_block(plane)
+
+    def from_stored(self, block: npt.NDArray) -> npt.NDArray:
+        """The canonical slice (rows, columns) of a block (slices, rows, columns) of the stored volume; a view.
+
+        ``block`` are the values on `stored_extent` of that slice. Raises `UsageError` where it has another shape.
+        """
+        block = np.asarray(block)
+        turned = self._axis_map.volume(block) if block.ndim == 3 else block
+        if turned.shape != (1, *self.geometry.shape[1:]):
+            raise UsageError(f"A block of {block.shape} voxels is no slice of this CT; take that of stored_extent.")
+        plane: npt.NDArray = turned[0]
+        return plane
+
     def sha256(self) -> str:
         """The input's hash, in hexadecimal, found without decoding a pixel.
 
@@ -146,9 +187,10 @@ class CT:
         the slices in order, of their SOP Instance UID, placement, size, rescale, transfer syntax, length of the pixel
         data, and the middle 4 KiB of the stored pixel data. For arrays: of the numbers and their placement.
         """
-        if self._sha256 is None:
-            self._sha256 = self._source.sha256()
-        return self._sha256
+        with self._hashing:
+            if self._sha256 is None:
+                self._sha256 = self._source.sha256()
+            return self._sha256
 
     def describe(self) -> InputDescription:
         """The input as `result.json` describes it."""

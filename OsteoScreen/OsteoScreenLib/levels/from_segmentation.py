@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -31,22 +31,34 @@ _END_SLICES = 1.5
 
 
 def levels_from_segmentation(
-    path: str | os.PathLike[str], ct: CT, names: Sequence[str] = ("L1", "L2")
+    path: str | os.PathLike[str], ct: CT, names: Sequence[str] = ("L1", "L2"), *, confirmed: bool = True
 ) -> dict[str, Level]:
-    """The levels ``names`` of which the segmentation at ``path`` holds the vertebra.
+    """The levels ``names`` of which the segmentation at ``path`` holds the vertebra; see `levels_from_vertebrae`.
+
+    Raises `InputError` or `UsageError` also where the segmentation cannot be read, or does not say clearly which
+    vertebra is which.
+    """
+    return levels_from_vertebrae(read_vertebrae(path, names), ct, names, confirmed=confirmed)
+
+
+def levels_from_vertebrae(
+    vertebrae: Mapping[str, VertebraMask], ct: CT, names: Sequence[str] = ("L1", "L2"), *, confirmed: bool = True
+) -> dict[str, Level]:
+    """The levels ``names`` at the middle of the bodies of ``vertebrae``, which are masks of them by name.
 
     The first of ``names`` has to be there; the others are left out where the segmentation lacks them (a chest CT may
-    end within L2) or where the scan's end cuts them. The segmentation may be on another grid than the CT, as long as
-    it lies on it. Raises `InputError` or `UsageError`, saying what to do, where the segmentation cannot be read, does
-    not say clearly which vertebra is which, lies elsewhere than the CT, or is cut by the scan's end at the first level.
+    end within L2) or where the scan's end cuts them. The masks may be on another grid than the CT, as long as they lie
+    on it. ``confirmed`` is whether a reader has seen which vertebra is which. Raises `InputError`, saying what to do,
+    where the first level is missing or cut by the scan's end, a mask is empty or lies elsewhere than the CT, or the
+    levels are not in order.
     """
-    vertebrae = read_vertebrae(path, names)
     if names[0] not in vertebrae:
         raise InputError(f"The segmentation lacks {names[0]}; give its centre slice with --{names[0].lower()}.")
     levels = {}
-    for name, vertebra in vertebrae.items():
+    for name in (name for name in names if name in vertebrae):
+        vertebra = vertebrae[name]
         _check_placement(vertebra, ct)
-        level = _level(vertebra, ct)
+        level = _level(vertebra, ct, confirmed)
         if level is not None:
             levels[name] = level
         elif name == names[0]:
@@ -58,19 +70,20 @@ def levels_from_segmentation(
     return levels
 
 
-def _level(vertebra: VertebraMask, ct: CT) -> Level | None:
-    column, row, depth = vertebra.geometry.spacing_mm
-    centre = body_centre(vertebra.mask, (depth, row, column))
+def _level(vertebra: VertebraMask, ct: CT, confirmed: bool) -> Level | None:
+    column_mm, row_mm, slice_mm = vertebra.geometry.spacing_mm
+    centre = body_centre(vertebra.mask, (slice_mm, row_mm, column_mm))
     if centre is None:
         raise InputError(f"The segmentation's {vertebra.name} is empty; give its centre slice by hand.")
     if _cut(centre, vertebra, ct):
         return None
-    k, j, i = centre.index
-    position = ct.geometry.ijk(vertebra.geometry.ras(i, j, k))
+    depth, j, i = centre.index
+    position = ct.geometry.ijk(vertebra.geometry.ras(i, j, depth))
     size = np.array(ct.geometry.shape[::-1])
     if (position < -0.5).any() or (position > size - 0.5).any():
         raise _elsewhere(vertebra.name)
-    found = level_at(ct, int(np.clip(round(float(position[2])), 0, size[2] - 1)), vertebra.name, "segmentation")
+    k = int(np.clip(round(float(position[2])), 0, size[2] - 1))
+    found = level_at(ct, k, vertebra.name, "segmentation", confirmed=confirmed)
     if _core_hu(ct, found.slice_index, position) < _NO_BONE_HU:
         raise _elsewhere(vertebra.name)
     return found

@@ -10,8 +10,14 @@ from hypothesis import strategies as st
 
 from OsteoScreenLib.ct import ct_from_array
 from OsteoScreenLib.errors import InputError, OsteoScreenError, UsageError
-from OsteoScreenLib.levels import levels_from_segmentation, parse_level
-from OsteoScreenLib.levels.names import vertebra_named
+from OsteoScreenLib.levels import (
+    SCT_CODES,
+    VertebraMask,
+    levels_from_segmentation,
+    levels_from_vertebrae,
+    parse_level,
+    vertebra_named,
+)
 from OsteoScreenLib.results import Level
 
 SPACING = 4.0
@@ -174,6 +180,28 @@ def test_one_file_per_vertebra(tmp_path, ct, spine):
     (tmp_path / "vertebrae_L1.nii.gz").unlink()
     with pytest.raises(InputError, match="T12"):
         levels_from_segmentation(tmp_path, ct)
+
+
+def test_masks_at_hand_give_the_levels_of_their_file(tmp_path, ct, spine):
+    path = written(tmp_path / "s.seg.nrrd", spine, ct, [(6, "L1", ""), (5, "L2", "")])
+    masks = {name: VertebraMask(name, spine == STACK.index(name) + 1, ct.geometry) for name in ("T12", "L2", "L1")}
+    assert levels_from_vertebrae(masks, ct) == levels_from_segmentation(path, ct)
+    assert list(levels_from_vertebrae(masks, ct)) == ["L1", "L2"]
+    for levels in (
+        levels_from_vertebrae(masks, ct, ("T12",), confirmed=False),
+        levels_from_segmentation(path, ct, confirmed=False),
+    ):
+        assert {level.confirmed for level in levels.values()} == {False}
+    del masks["L1"]
+    with pytest.raises(InputError, match="lacks L1"):
+        levels_from_vertebrae(masks, ct)
+    masks["L1"] = VertebraMask("L1", np.zeros_like(spine, bool), ct.geometry)
+    with pytest.raises(InputError, match="L1 is empty"):
+        levels_from_vertebrae(masks, ct)
+
+
+def test_codes_name_the_vertebrae_that_are_screened():
+    assert (SCT_CODES["66794005"], SCT_CODES["14293000"]) == ("L1", "L2")
 
 
 def test_an_outline_drawn_on_one_slice_is_that_slice(tmp_path, ct, spine):

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from .opening import open_dicom
+from .opening import open_dicom, open_dicom_files
 
-__all__ = ["open_dicom"]
+__all__ = ["open_dicom", "open_dicom_files"]

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pydicom.pixels import get_decoder
 from pydicom.uid import UID
 
 from ...errors import InputError
 from ...results import Check
 from ..study import OUTSIDE_HU
+from .decoding import can_decode
 from .files import Found
 from .header import Frame
 from .series import Stack
@@ -21,11 +21,7 @@ _PADDING_CEILING_HU = -900.0
 def require_decodable(frames: Sequence[Frame]) -> None:
     """Raise `InputError` where the pixels are stored in a way that cannot be decoded (looked at, not tried)."""
     for syntax in {f.transfer_syntax for f in frames}:
-        try:
-            available = get_decoder(UID(syntax)).is_available
-        except NotImplementedError:
-            available = False
-        if not available:
+        if not can_decode(syntax):
             raise InputError(
                 f"The images are compressed as {UID(syntax).name}, which cannot be decoded here; "
                 "convert the series to an uncompressed or JPEG 2000 transfer syntax."

@@ -188,7 +188,9 @@ def read_dataset(file: BinaryIO, tags: Iterable[BaseTag]) -> tuple[Dataset, int,
     if deflated:
         syntax = DeflatedExplicitVRLittleEndian
     if not syntax:
-        syntax = ExplicitVRLittleEndian if dataset.original_encoding[0] is False else ImplicitVRLittleEndian
+        # pydicom 2.4 has no original_encoding, and pydicom 4 no is_implicit_VR any more.
+        implicit = dataset.original_encoding[0] if hasattr(dataset, "original_encoding") else dataset.is_implicit_VR
+        syntax = ExplicitVRLittleEndian if implicit is False else ImplicitVRLittleEndian
     return dataset, offset, length - offset, syntax
 
 

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from ...errors import InputError
-from ...progress import Progress
+from ...progress import Progress, silent
+from ...results import Check
 from ..geometry import canonical
 from ..study import CT
 from .acquisition import read_acquisition
 from .checks import all_checks, require_decodable
 from .files import Found, read_headers, regular_files
 from .pixels import DicomSource
-from .placement import place
-from .series import Stack, choose, stacks_of
+from .placement import Placement, place
+from .series import Stack, choose, series_of, stacks_of
 
 
 def open_dicom(path: Path, series: str | None, progress: Progress) -> CT:
@@ -32,11 +35,37 @@ def open_dicom(path: Path, series: str | None, progress: Progress) -> CT:
     chosen, finding = choose(stacks, series)
     placement = place(chosen)
     require_decodable(placement.frames)
+    return _ct(str(path), chosen, placement, finding, found)
+
+
+def open_dicom_files(paths: Iterable[str | os.PathLike[str]], progress: Progress = silent) -> CT:
+    """Open the one series that exactly these files make up; nothing beside them is looked at.
+
+    It is for a volume whose pixels are at hand already, with its files' names (Slicer's): geometry, findings and
+    acquisition are those of `open_ct`, and the pixels need not be decodable here; only asking the CT for a slice is
+    then an `InputError`. Whether the images are a CT's is judged by the eligibility checks, as with `open_ct`.
+
+    Raises `InputError` where the files hold no image with a place in the patient, or those of more than one series.
+    """
+    files = list(dict.fromkeys(Path(path) for path in paths))
+    found = read_headers(files, Counter(), progress)
+    stacks = stacks_of(found.frames)
+    if not stacks:
+        left_out = f" (left out: {found.explanation})" if found.left_out else ""
+        raise InputError(f"The {len(files)} files hold no CT image with a position in the patient{left_out}.")
+    count = len(series_of(stacks))
+    if count > 1:
+        raise InputError(f"The files are of {count} series, and one is screened at a time; name the files of one.")
+    chosen, finding = choose(stacks, None)
+    return _ct(_common_folder(files), chosen, place(chosen), finding, found)
+
+
+def _ct(path: str, chosen: Stack, placement: Placement, finding: Check, found: Found) -> CT:
     first = placement.frames[0]
     shape = (len(placement.frames), first.rows, first.columns)
     geometry, axis_map = canonical(shape, placement.ijk_to_ras, placement.slice_origins)
     return CT(
-        path=str(path),
+        path=path,
         kind="dicom",
         series_instance_uid=first.series_uid or None,
         geometry=geometry,
@@ -45,6 +74,13 @@ def open_dicom(path: Path, series: str | None, progress: Progress) -> CT:
         findings=(finding, *placement.findings, *all_checks(chosen, placement.frames, found)),
         source=DicomSource(placement.frames),
     )
+
+
+def _common_folder(files: Sequence[Path]) -> str:
+    try:
+        return os.path.commonpath([file.absolute().parent for file in files])
+    except ValueError:  # on several drives of Windows
+        return str(files[0].parent)
 
 
 def _around(path: Path, left_out: Counter[str], progress: Progress) -> tuple[Found, list[Stack]]:

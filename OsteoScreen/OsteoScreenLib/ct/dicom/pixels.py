@@ -11,13 +11,13 @@ import numpy as np
 import numpy.typing as npt
 from pydicom import dcmread
 from pydicom.dataset import Dataset
-from pydicom.pixels import pixel_array
 from pydicom.uid import UID
 
 from ...errors import InputError
 from ...progress import Progress
 from ..study import OUTSIDE_HU
 from .checks import padding_is_plausible
+from .decoding import decoded
 from .files import readable
 from .header import Frame
 
@@ -74,7 +74,7 @@ class DicomSource:
         try:
             with frame.path.open("rb") as file, warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                stored = pixel_array(_decodable(file, frame), index=frame.index)
+                stored = decoded(_decodable(file, frame), frame.index)
         except OSError:
             raise _gone(frame) from None
         except (KeyboardInterrupt, SystemExit):

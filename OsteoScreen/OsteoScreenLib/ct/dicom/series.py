@@ -110,6 +110,11 @@ def stacks_of(frames: Sequence[Frame]) -> list[Stack]:
     return [stack for stacks in by_series.values() for stack in stacks]
 
 
+def series_of(stacks: Sequence[Stack]) -> set[tuple]:
+    """Which series the stacks are of: an entry for each, to be counted."""
+    return {_identity(stack.first) for stack in stacks}
+
+
 def _identity(frame: Frame) -> tuple:
     """Which series an image belongs to; where anonymising emptied its UID, the other tags tell series apart."""
     if frame.series_uid:
