@@ -33,7 +33,7 @@ from OsteoScreenSlicerLib.Panels.RunSection import RunSection
 from OsteoScreenSlicerLib.Panels.ScanSection import ScanSection
 from OsteoScreenSlicerLib.Parameters import OsteoScreenParameterNode
 from OsteoScreenSlicerLib.Results import StudyResult
-from OsteoScreenSlicerLib.StudyNodes import LEVEL_NAMES, StudyNodes, eventsOfStudy
+from OsteoScreenSlicerLib.StudyNodes import LEVEL_NAMES, StudyNodes, eventsOfStudy, firstVolume
 from OsteoScreenSlicerLib.Tasks import Tasks
 from OsteoScreenSlicerLib.Volumes import CtReader
 from OsteoScreenSlicerLib.Worker import InProcessWorker, WorkerProcess
@@ -157,7 +157,7 @@ class OsteoScreenWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             return
         self.setParameterNode(self.logic.getParameterNode())
         if self.volumeNode is None:
-            self.parameterNode.inputVolume = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLScalarVolumeNode")
+            self.parameterNode.inputVolume = firstVolume(slicer.mrmlScene)
 
     def setParameterNode(self, parameterNode):
         """Follow another parameter node, or none."""

@@ -12,7 +12,7 @@ from slicer.i18n import tr as _
 
 from .Errors import ModuleError
 from .Levels import COLOURS
-from .StudyNodes import LEVEL_NAMES, StudyNodes
+from .StudyNodes import LEVEL_NAMES, PROBABILITY_ATTRIBUTE, StudyNodes
 from .Volumes import ijkToRas
 
 TERMINOLOGY_FILE = "OsteoScreenVertebrae.term.json"
@@ -115,13 +115,13 @@ class StudyOutlines:
             matrix[:3, 2] = (last - matrix[:3, 3]) / (len(block) - 1)
         slicer.util.updateVolumeFromArray(node, block)
         node.SetIJKToRASMatrix(_vtkMatrix(matrix))
-        node.SetAttribute("OsteoScreen.offset", f"{first} {rows.start} {columns.start}")
+        node.SetAttribute(PROBABILITY_ATTRIBUTE, f"{first} {rows.start} {columns.start}")
         _displayProbability(node)
 
     def readProbability(self, k):
         """Return the probability map (rows, columns) float32 of slice k, None where there is none."""
         node = self.nodes.probability
-        offset = node.GetAttribute("OsteoScreen.offset") if node is not None else None
+        offset = node.GetAttribute(PROBABILITY_ATTRIBUTE) if node is not None else None
         if not offset or node.GetImageData() is None:
             return None
         first, row, column = (int(part) for part in offset.split())

@@ -9,6 +9,8 @@ import vtk
 import slicer
 
 LEVEL_NAMES = ("L1", "L2")
+# Marks a probability map; holds where it was cut from the CT (slice, row, column).
+PROBABILITY_ATTRIBUTE = "OsteoScreen.offset"
 _ROLES = {
     "levels": "OsteoScreenLevels",
     "segmentation": "OsteoScreenOutlines",
@@ -75,9 +77,25 @@ class StudyNodes:
 
 def studiesInScene(scene):
     """Return the StudyNodes of every CT in the scene that has a result, in the scene's order."""
+    return [study for study in map(StudyNodes, _scalarVolumes(scene)) if study.result is not None]
+
+
+def firstVolume(scene):
+    """Return the scene's first scalar volume that may be a CT, None where there is none."""
+    maps = probabilityMaps(scene)
+    return next((node for node in _scalarVolumes(scene) if node not in maps), None)
+
+
+def probabilityMaps(scene):
+    """Return the scene's probability maps: they are scalar volumes too, and no CT."""
+    return [node for node in _scalarVolumes(scene) if node.GetAttribute(PROBABILITY_ATTRIBUTE)]
+
+
+def _scalarVolumes(scene):
+    # Label maps and colour images are of classes of their own, which this class' name would find too.
     count = scene.GetNumberOfNodesByClass("vtkMRMLScalarVolumeNode")
-    volumes = [scene.GetNthNodeByClass(index, "vtkMRMLScalarVolumeNode") for index in range(count)]
-    return [study for study in map(StudyNodes, volumes) if study.result is not None]
+    nodes = [scene.GetNthNodeByClass(index, "vtkMRMLScalarVolumeNode") for index in range(count)]
+    return [node for node in nodes if node.GetClassName() == "vtkMRMLScalarVolumeNode"]
 
 
 def eventsOfStudy(volumeNode):

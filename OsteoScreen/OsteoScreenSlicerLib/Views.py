@@ -4,6 +4,8 @@ import numpy as np
 
 import slicer
 
+from .StudyNodes import PROBABILITY_ATTRIBUTE
+
 # Any number that no layout of Slicer has (they end at about 50); kept for the scenes that were saved with it.
 LAYOUT_ID = 7142
 VIEWS = {"L1": "OsteoScreenL1", "L2": "OsteoScreenL2", "sagittal": "OsteoScreenSagittal"}
@@ -121,7 +123,7 @@ def overlayProbability(probabilityNode, volumeNode):
             composite.SetForegroundOpacity(0.5)
         elif composite.GetForegroundVolumeID():
             shown = scene.GetNodeByID(composite.GetForegroundVolumeID())
-            if shown is not None and shown.GetAttribute("OsteoScreen.offset"):
+            if shown is not None and shown.GetAttribute(PROBABILITY_ATTRIBUTE):
                 composite.SetForegroundVolumeID(None)
 
 

@@ -77,7 +77,7 @@ class WorkerProcess:
         process.finished.connect(self._onFinished)
         process.errorOccurred.connect(self._onProcessError)
         self._process, self._greeted = process, False
-        program, paths = _python()
+        program, paths = pythonForWorker()
         process.start(program, ["-u", "-c", _BOOT, *paths])
         if self._process is None:
             raise ModuleError(_cannotStart())
@@ -174,7 +174,7 @@ class InProcessWorker:
         raise error
 
 
-def _python():
+def pythonForWorker():
     """Return the Python to run the worker with, and the folders that it has to be told of."""
     program = shutil.which("PythonSlicer")
     if program:

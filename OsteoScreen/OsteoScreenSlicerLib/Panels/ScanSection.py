@@ -1,7 +1,9 @@
 """Section 1: what matters of the scan, and whether it may be screened."""
 
+import slicer
 from slicer.i18n import tr as _
 
+from ..StudyNodes import probabilityMaps
 from ..Volumes import harden, isHardenable
 from .CheckTable import showChecks, summary
 from .Section import Section
@@ -18,6 +20,8 @@ class ScanSection(Section):
     def update(self):
         """Describe the CT, unless it is described already."""
         volume = self.panel.volumeNode
+        hidden = [node.GetID() for node in probabilityMaps(slicer.mrmlScene)]
+        self.ui.inputSelector.sortFilterProxyModel().hiddenNodeIDs = hidden
         self.ui.hardenButton.visible = isHardenable(volume)
         if volume is None:
             self._shown = None

@@ -9,6 +9,7 @@ import qt
 
 import slicer
 
+from OsteoScreenLib.errors import BundleError
 from OsteoScreenSlicerLib.Levels import StudyLevels
 from OsteoScreenSlicerLib.Words import inPanel
 from OsteoScreenTestCase import L1_SLICE, L2_SLICE, OsteoScreenTestCase
@@ -71,7 +72,15 @@ class PanelTest(OsteoScreenTestCase):
             self.assertEqual(getattr(self.ui, label).textFormat, qt.Qt.PlainText, label)
 
     def test_every_control_has_a_tool_tip(self):
-        kinds = (qt.QPushButton, qt.QCheckBox, qt.QComboBox, qt.QSpinBox, qt.QLineEdit, qt.QTableWidget, qt.QProgressBar)
+        kinds = (
+            qt.QPushButton,
+            qt.QCheckBox,
+            qt.QComboBox,
+            qt.QSpinBox,
+            qt.QLineEdit,
+            qt.QTableWidget,
+            qt.QProgressBar,
+        )
         bare = []
         for name, widget in vars(self.ui).items():
             named = name[:1].islower() and not name.startswith("qt_")
@@ -108,7 +117,14 @@ class PanelTest(OsteoScreenTestCase):
         self.logic.screen(volume, l1=f"#{L1_SLICE}", l2=f"#{L2_SLICE}")
         self.ui.diagnosticsButton.click()
         text = slicer.app.clipboard().text()
-        for wanted in ("OsteoScreen ", "Slicer ", "torch ", "device used last: cpu", "vertebral-body-dcnn", "Screening: screened"):
+        for wanted in (
+            "OsteoScreen ",
+            "Slicer ",
+            "torch ",
+            "device used last: cpu",
+            "vertebral-body-dcnn",
+            "Screening: screened",
+        ):
             self.assertIn(wanted, text)
         self.assertNotIn("DOE", text)
         self.assertNotIn("4711", text)
@@ -176,7 +192,7 @@ class BundleTest(OsteoScreenTestCase):
         path = os.path.join(self.folder, "broken.zip")
         with open(path, "wb") as file:
             file.write(b"PK nothing")
-        with self.assertRaises(Exception):
+        with self.assertRaisesRegex(BundleError, "broken.zip"):
             self.widget.models.importBundle(path)
         self.assertTrue(self.ui.statusLabel.text.startswith("✕"))
 
