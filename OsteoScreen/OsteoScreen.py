@@ -475,6 +475,6 @@ class OsteoScreenTest(ScriptedLoadableModuleTest):
         folder = os.path.join(os.path.dirname(slicer.util.modulePath("OsteoScreen")), "Testing", "Slicer")
         if not os.path.isdir(folder):
             raise ModuleError(_("The tests are not part of an installed extension; run them from a clone."))
-        suite = unittest.TestLoader().discover(folder, pattern="test_*.py", top_level_dir=folder)
+        suite = unittest.TestLoader().discover(folder, pattern="*Test.py", top_level_dir=folder)
         if not unittest.TextTestRunner(verbosity=2).run(suite).wasSuccessful():
             raise AssertionError("Tests of the OsteoScreen module failed; see the Python console.")
