@@ -20,6 +20,9 @@ _SAME_MM = 0.05
 COLOURS = {"L1": (0.902, 0.624, 0.0), "L2": (0.337, 0.706, 0.914)}
 # How far a level line reaches before and behind the control point: a lumbar body with its arch is about 80 mm deep.
 _LINE_MM = 60.0
+_LINE_WIDTH_MM = 1.0
+# More than the widest reconstruction reaches to a side, so that every sagittal view of the CT is crossed.
+_ACROSS_MM = 400.0
 
 
 class StudyLevels:
@@ -146,8 +149,11 @@ class StudyLevels:
         if node is None:
             node = self.nodes.getOrCreate("levels", "vtkMRMLMarkupsFiducialNode", _("levels"))
             node.CreateDefaultDisplayNodes()
-            node.GetDisplayNode().SetPropertiesLabelVisibility(False)
-            node.GetDisplayNode().SetSnapMode(slicer.vtkMRMLMarkupsDisplayNode.SnapModeUnconstrained)
+            display = node.GetDisplayNode()
+            display.SetPropertiesLabelVisibility(False)
+            display.SetSnapMode(slicer.vtkMRMLMarkupsDisplayNode.SnapModeUnconstrained)
+            # A thin cross: the usual ball would hide the body that the reader judges.
+            display.SetGlyphType(slicer.vtkMRMLMarkupsDisplayNode.CrossDot2D)
         return node
 
     def _index(self, name):
@@ -213,10 +219,12 @@ class LevelLines:
     def _draw(self, name, levels, viewIDs):
         line = self._line(name, levels.volumeNode.GetScene())
         centre = levels.position(name)
-        # The canonical CT's rows run from front to back.
-        along = levels.geometry.ijk_to_ras[:3, 1] / np.linalg.norm(levels.geometry.ijk_to_ras[:3, 1])
+        # The canonical CT's rows run from front to back, its columns to the left. A markups line is drawn only in a view
+        # whose plane it crosses: so it runs across the patient too, which a sagittal view does not show.
+        left, back = (axis / np.linalg.norm(axis) for axis in levels.geometry.ijk_to_ras[:3, :2].T)
+        reach = _LINE_MM * back + _ACROSS_MM * left
         with slicer.util.NodeModify(line):
-            for index, end in enumerate((centre - _LINE_MM * along, centre + _LINE_MM * along)):
+            for index, end in enumerate((centre - reach, centre + reach)):
                 line.SetNthControlPointPositionWorld(index, [float(value) for value in end])
         display = line.GetDisplayNode()
         if list(display.GetViewNodeIDs()) != viewIDs:
@@ -242,7 +250,12 @@ class LevelLines:
         display.SetColor(*COLOURS[name])
         display.SetPropertiesLabelVisibility(False)
         display.SetPointLabelsVisibility(False)
-        display.SetGlyphScale(0.1)
+        display.SetUseGlyphScale(False)
+        display.SetGlyphSize(_LINE_WIDTH_MM)
+        display.SetCurveLineSizeMode(slicer.vtkMRMLMarkupsDisplayNode.UseLineDiameter)
+        display.SetLineDiameter(_LINE_WIDTH_MM)
+        display.SetLineColorFadingStart(2 * _ACROSS_MM)
+        display.SetLineColorFadingEnd(3 * _ACROSS_MM)
         display.SetVisibility3D(False)
         display.SetSliceProjection(True)
         display.SetSliceProjectionUseFiducialColor(True)

@@ -112,7 +112,8 @@ class Tasks:
 
         folder = self.folder
         image = volumeNode.GetImageData()
-        key = (volumeNode.GetID(), id(image), image.GetMTime(), image.GetPointData().GetScalars().GetMTime())
+        # Modification times are never given twice, so that they tell one image from another too.
+        key = (volumeNode.GetID(), image.GetMTime(), image.GetPointData().GetScalars().GetMTime())
         if self._written is None or self._written[0] != key or not os.path.exists(self._written[1]):
             if self._written is not None:
                 _removeQuietly(self._written[1])

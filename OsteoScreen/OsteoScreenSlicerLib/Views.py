@@ -44,6 +44,8 @@ def showLayout(volumeNode, levels):
     if not layoutNode.IsLayoutDescription(LAYOUT_ID):
         layoutNode.AddLayoutDescription(LAYOUT_ID, _layoutXml())
     manager.setLayout(LAYOUT_ID)
+    # A view that is made anew goes back to its first slice when it is first drawn: let that happen before it is set.
+    slicer.app.processEvents()
     for name in VIEWS.values():
         widget = manager.sliceWidget(name)
         if widget is None:
