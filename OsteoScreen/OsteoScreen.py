@@ -22,7 +22,7 @@ from OsteoScreenSlicerLib.Bundles import BundleLogic
 from OsteoScreenSlicerLib.Diagnostics import LOGGER, RecentLog, diagnostics
 from OsteoScreenSlicerLib.Errors import ModuleError
 from OsteoScreenSlicerLib.Levels import StudyLevels, segmentedVertebrae
-from OsteoScreenSlicerLib.Networks import ClassificationLogic, SegmentationLogic
+from OsteoScreenSlicerLib.Networks import ClassificationLogic, SegmentationLogic, send
 from OsteoScreenSlicerLib.Outlines import ensureTerminology
 from OsteoScreenSlicerLib.Packages import Packages
 from OsteoScreenSlicerLib.Panels.LevelsSection import LevelsSection
@@ -232,7 +232,6 @@ class OsteoScreenLogic(ScriptedLoadableModuleLogic):
         self.segmentation = SegmentationLogic(self.tasks)
         self.classification = ClassificationLogic(self.tasks, self.segmentation)
         self.workerProcess = WorkerProcess(self.recentLog)
-        self._inProcess = InProcessWorker()
         self._device = ""
         self._used = []
         self._warm = None
@@ -296,23 +295,25 @@ class OsteoScreenLogic(ScriptedLoadableModuleLogic):
         names = levels.names()
         if l1 is not None and l2 is None:
             names = ["L1"]
-        options = {
-            "segmentation_model": segmentationModel,
-            "classification_model": classificationModel,
-            "calibration": calibration,
-            "age_years": ageYears,
-            "sex": sex,
-            "device": device,
-            "force": force,
-        }
-        message = self.classification.message(volumeNode, names or ["L1"], options)
-        return self._keep(self.classification.accept(volumeNode, self._inProcess.run(message, onProgress)))
+        found = self.classification.run(
+            volumeNode,
+            names or ["L1"],
+            onProgress,
+            segmentation_model=segmentationModel,
+            classification_model=classificationModel,
+            calibration=calibration,
+            age_years=ageYears,
+            sex=sex,
+            device=device,
+            force=force,
+        )
+        return self._keep(found)
 
     def saveReport(self, volumeNode, path):
         """Write the page of a CT's result to ``path``; returns when it is written. Raises as ``screen``."""
         self.packages.torch()
         self._requireResult(volumeNode)
-        return self._inProcess.run(self.tasks.report(volumeNode, path))["written"]
+        return InProcessWorker().run(self.tasks.report(volumeNode, path))["written"]
 
     def describe(self, volumeNode, ageYears=None, sex=None):
         """Return the engine's CT of a volume node (acquisition, geometry) and the eligibility checks of the scan."""
@@ -353,22 +354,26 @@ class OsteoScreenLogic(ScriptedLoadableModuleLogic):
 
         :raises ModuleError: a level is missing, or the process cannot be started.
         """
-        message = self.classification.message(volumeNode, names, self.options(parameterNode))
-
-        def accept(done):
-            return self._keep(self.classification.accept(volumeNode, done))
-
-        self._send(message, accept, onDone, onError, onProgress)
+        self.classification.start(
+            self.workerProcess,
+            volumeNode,
+            names,
+            self.options(parameterNode),
+            lambda result: onDone(self._keep(result)),
+            onError,
+            onProgress,
+        )
 
     def startOutlining(self, volumeNode, names, parameterNode, onDone, onError, onProgress=None):
         """Outline in the worker process; otherwise as ``startScreening``."""
-        message = self.segmentation.message(volumeNode, names, self.options(parameterNode))
-        self._send(message, lambda done: self.segmentation.accept(volumeNode, done), onDone, onError, onProgress)
+        options = self.options(parameterNode)
+        self.segmentation.start(self.workerProcess, volumeNode, names, options, onDone, onError, onProgress)
 
     def startReport(self, volumeNode, path, onDone, onError, onProgress=None):
         """Write the page in the worker process; otherwise as ``startScreening``."""
         self._requireResult(volumeNode)
-        self._send(self.tasks.report(volumeNode, path), lambda done: done, onDone, onError, onProgress)
+        message = self.tasks.report(volumeNode, path)
+        send(self.workerProcess, message, lambda done: done, onDone, onError, onProgress)
 
     def warmUp(self, parameterNode, names):
         """Load the networks in the worker process, so that Screen does not wait for them; faults are only logged."""
@@ -392,22 +397,6 @@ class OsteoScreenLogic(ScriptedLoadableModuleLogic):
         """Stop what runs in the worker process; nothing of it reaches the scene."""
         if self.workerProcess.busy:
             self.workerProcess.stop()
-
-    def _send(self, message, accept, onDone, onError, onProgress=None):
-        def done(answer):
-            try:
-                found = accept(answer)
-            except Exception as error:  # shown like an error of the worker's; the trace is for the log
-                LOGGER.exception("The answer could not be shown")
-                onError(type(error).__name__, str(error))
-                return
-            onDone(found)
-
-        def failed(kind, text):
-            LOGGER.error("%s: %s", message["do"], kind)
-            onError(kind, text)
-
-        self.workerProcess.start(message, done, failed, onProgress)
 
     # -- what the scene says
 

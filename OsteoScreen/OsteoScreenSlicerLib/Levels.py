@@ -219,8 +219,8 @@ class LevelLines:
     def _draw(self, name, levels, viewIDs):
         line = self._line(name, levels.volumeNode.GetScene())
         centre = levels.position(name)
-        # The canonical CT's rows run from front to back, its columns to the left. A markups line is drawn only in a view
-        # whose plane it crosses: so it runs across the patient too, which a sagittal view does not show.
+        # The canonical CT's rows run to the back, its columns to the left. A markups line is drawn only in a view whose
+        # plane it crosses: so it runs across the patient too, which a sagittal view does not show.
         left, back = (axis / np.linalg.norm(axis) for axis in levels.geometry.ijk_to_ras[:3, :2].T)
         reach = _LINE_MM * back + _ACROSS_MM * left
         with slicer.util.NodeModify(line):

@@ -9,20 +9,66 @@ import numpy as np
 
 from slicer.i18n import tr as _
 
+from .Diagnostics import LOGGER
 from .Errors import ModuleError
 from .Levels import StudyLevels
 from .Outlines import StudyOutlines, maskDigest
 from .Results import StudyResult
+from .Worker import InProcessWorker
 
 
-class SegmentationLogic:
-    """Outlines the vertebral bodies of one CT's levels and puts them into the scene.
+# What is asked of the networks where the caller says nothing else: the shipped bundles, on the best device.
+DEFAULT_OPTIONS = {
+    "segmentation_model": None,
+    "classification_model": None,
+    "calibration": None,
+    "age_years": None,
+    "sex": None,
+    "device": "auto",
+    "force": False,
+}
+
+
+class NetworkLogic:
+    """What both jobs share: a message out, an answer back into the scene, in this process or in another.
 
     :param tasks: Tasks.
     """
 
     def __init__(self, tasks):
         self._tasks = tasks
+
+    def message(self, volumeNode, names, options):
+        """Return the worker's message for the levels ``names``. Raises ModuleError where a level is missing."""
+        raise NotImplementedError
+
+    def accept(self, volumeNode, done):
+        """Put what the worker found into the scene, and return it."""
+        raise NotImplementedError
+
+    def run(self, volumeNode, names=("L1", "L2"), onProgress=None, **options):
+        """Do the job in this process and return what was found; for scripts.
+
+        :param names: the levels, which the scene has to have for this CT.
+        :param onProgress: called with (step, done, total); what it raises cancels and passes through.
+        :param options: those of DEFAULT_OPTIONS that differ.
+        :raises ModuleError: what is wrong and what to do.
+        """
+        message = self.message(volumeNode, names, {**DEFAULT_OPTIONS, **options})
+        return self.accept(volumeNode, InProcessWorker().run(message, onProgress))
+
+    def start(self, worker, volumeNode, names, options, onDone, onError, onProgress=None):
+        """Have the job done in the worker process; ``onDone(found)`` or ``onError(kind, text)`` is called later.
+
+        :param worker: Worker.WorkerProcess.
+        :raises ModuleError: a level is missing, or the process cannot be started.
+        """
+        message = self.message(volumeNode, names, options)
+        send(worker, message, lambda done: self.accept(volumeNode, done), onDone, onError, onProgress)
+
+
+class SegmentationLogic(NetworkLogic):
+    """Outlines the vertebral bodies of one CT's levels and puts them into the scene."""
 
     def message(self, volumeNode, names, options):
         """Return the worker's message for the levels ``names``. Raises ModuleError where a level is missing."""
@@ -54,15 +100,14 @@ class SegmentationLogic:
         )
 
 
-class ClassificationLogic:
+class ClassificationLogic(NetworkLogic):
     """Measures and classifies one CT, on outlines that the user edited where there are any.
 
-    :param tasks: Tasks.
     :param segmentation: SegmentationLogic, which shows what the network outlined for it.
     """
 
     def __init__(self, tasks, segmentation):
-        self._tasks = tasks
+        NetworkLogic.__init__(self, tasks)
         self._segmentation = segmentation
 
     def message(self, volumeNode, names, options):
@@ -98,6 +143,25 @@ class ClassificationLogic:
             if measured and measured != (maskDigest(mask) if mask is not None else ""):
                 edited.append(name)
         return edited
+
+
+def send(worker, message, accept, onDone, onError, onProgress=None):
+    """Send a message to the worker process; what ``accept(done)`` makes of the answer goes to ``onDone``."""
+
+    def done(answer):
+        try:
+            found = accept(answer)
+        except Exception as error:  # shown like an error of the worker's; the trace is for the log
+            LOGGER.exception("The answer could not be shown")
+            onError(type(error).__name__, str(error))
+            return
+        onDone(found)
+
+    def failed(kind, text):
+        LOGGER.error("%s: %s", message["do"], kind)
+        onError(kind, text)
+
+    worker.start(message, done, failed, onProgress)
 
 
 def checkStillThere(volumeNode):

@@ -67,6 +67,9 @@ class WorkerProcess:
         process, self._process = self._process, None
         self._received = b""
         if process is not None:
+            # PythonSlicer starts the real Python and stands before it: killing it leaves that one, which the end of
+            # its input ends at once.
+            process.closeWriteChannel()
             process.kill()
             process.waitForFinished(2000)
 
