@@ -1,4 +1,4 @@
-"""``osteoscreen simulate``: simulated CT with known truth, as labelled slices, a whole study, or a cohort."""
+"""``osteoscreen simulate``: simulated CT with known truth, as labelled slices, a study, a cohort, or trunks."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 NAME = "simulate"
-HELP = "Simulate CT with known truth: labelled slices to train on, a whole study, or a cohort of subjects."
+HELP = "Simulate CT with known truth: labelled slices to train on, a whole study, a cohort of subjects, or trunks."
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,11 +36,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--dicom", type=int, default=0, metavar="N", help="write the CT of the first N subjects too, 24 MB each"
     )
     cohort.add_argument("--workers", type=int, default=1, help="processes at work (default: %(default)s)")
+    trunks = kinds.add_parser("trunks", help="trunks in 3D, neck or chest to pelvis, with every vertebra's name")
+    trunks.add_argument("-o", "--output", metavar="OUT", type=Path, required=True, help="the folder to write to")
+    trunks.add_argument("--count", type=int, default=100, help="how many (default: %(default)s)")
+    trunks.add_argument("--seed", type=int, default=1, help="the same seed gives the same trunks (default: 1)")
+    trunks.add_argument("--spacing", type=float, default=3.0, metavar="MM", help="of the voxels (default: %(default)s)")
+    trunks.add_argument("--region", help="one kind of view only, such as chest or abdomen (default: all kinds)")
+    trunks.add_argument("--format", default="nrrd", help="nrrd or nifti (default: %(default)s)")
+    trunks.add_argument("--workers", type=int, default=1, help="processes at work (default: %(default)s)")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Simulate what was asked for; returns 0."""
-    return {"study": _study, "slices": _slices, "cohort": _cohort}[arguments.what](arguments)
+    return {"study": _study, "slices": _slices, "cohort": _cohort, "trunks": _trunks}[arguments.what](arguments)
 
 
 def _study(arguments: argparse.Namespace) -> int:
@@ -100,4 +108,23 @@ def _cohort(arguments: argparse.Namespace) -> int:
     images, masks = (np.load(folder / "slices" / f"{name}.npy", mmap_mode="r") for name in ("images", "masks"))
     write_contact_sheet(images, masks, sheet)
     print(f"{arguments.count} simulated subjects, and those to exclude, in {folder}\ncontact sheet in {sheet}")
+    return 0
+
+
+def _trunks(arguments: argparse.Namespace) -> int:
+    from OsteoScreenLib.cli.console import ConsoleProgress
+
+    from ..simulation.trunk3d.writing import SHEET, TrunkRequest, write_trunks
+
+    request = TrunkRequest(
+        count=arguments.count,
+        seed=arguments.seed,
+        spacing_mm=arguments.spacing,
+        region=arguments.region,
+        format=arguments.format,
+        workers=arguments.workers,
+    )
+    with ConsoleProgress() as progress:
+        write_trunks(arguments.output, request, progress)
+    print(f"{arguments.count} trunks in {arguments.output}\ncontact sheet in {arguments.output / SHEET}")
     return 0
