@@ -22,26 +22,34 @@ REQUIREMENTS_FILE = os.path.join(
 
 
 class Packages:
-    """The packages that the networks and the report need, as they are in this Slicer."""
+    """The packages that a module needs beside PyTorch, as they are in this Slicer.
+
+    :param requirementsFile: path of the module's requirements.txt.
+    :param requester: the module's name, for Slicer's own dialogs.
+    """
+
+    def __init__(self, requirementsFile=REQUIREMENTS_FILE, requester="OsteoScreen"):
+        self._requirementsFile = requirementsFile
+        self._requester = requester
 
     def missing(self):
         """Return the names of the packages that are not installed, without importing any of them."""
         names = [] if isInstalled("torch") else ["PyTorch"]
-        return names + [name for name in requirementNames() if not isInstalled(name)]
+        return names + [name for name in requirementNames(self._requirementsFile) if not isInstalled(name)]
 
     def explanation(self):
         """Return what is missing and what the button does, in words; empty where nothing is missing."""
         missing = self.missing()
         if not missing:
             return ""
-        text = _("To outline and classify, OsteoScreen needs {packages}, which this Slicer does not have yet.").format(
-            packages=", ".join(missing)
+        text = _("To run networks, {requester} needs {packages}, which this Slicer does not have yet.").format(
+            requester=self._requester, packages=", ".join(missing)
         )
         if "PyTorch" in missing and not hasPyTorchExtension():
             return f"{text} {_extensionAdvice()}"
         return f"{text} " + _(
             "They are downloaded once, from the Python package index (PyTorch: some hundred megabytes to some "
-            "gigabytes, by the computer's GPU). Levels, layout and the eligibility checks work without them."
+            "gigabytes, by the computer's GPU). What needs no network works without them."
         )
 
     def require(self):
@@ -49,8 +57,8 @@ class Packages:
         missing = self.missing()
         if missing:
             raise MissingPackages(
-                _('{packages} is not installed; press "Install" at the top of the OsteoScreen panel.').format(
-                    packages=", ".join(missing)
+                _('{packages} is not installed; press "Install" at the top of the {requester} panel.').format(
+                    packages=", ".join(missing), requester=self._requester
                 )
             )
 
@@ -63,7 +71,7 @@ class Packages:
             self._installTorch()
         else:
             self._checkTorch()
-        _pipEnsure(REQUIREMENTS_FILE)
+        _pipEnsure(self._requirementsFile, self._requester)
 
     def torch(self):
         """Return the module torch through PyTorchUtils, for use inside this process. Nothing is installed.
@@ -112,9 +120,9 @@ def isInstalled(name):
     return True
 
 
-def requirementNames():
-    """Return the names of the packages in the extension's requirements.txt."""
-    with open(REQUIREMENTS_FILE, encoding="utf-8") as file:
+def requirementNames(path=REQUIREMENTS_FILE):
+    """Return the names of the packages in a requirements.txt."""
+    with open(path, encoding="utf-8") as file:
         lines = [line.split("#")[0].strip() for line in file]
     return [re.split(r"[<>=!~\[; ]", line, maxsplit=1)[0] for line in lines if line]
 
@@ -138,26 +146,26 @@ def _extensionAdvice():
     )
 
 
-def _pipEnsure(path):
+def _pipEnsure(path, requester):
     """Install what a requirements file lists; Slicer asks before it downloads anything."""
     try:
         from slicer.packaging import load_requirements, pip_ensure
     except ImportError:
-        _pipInstallBefore512(path)
+        _pipInstallBefore512(path, requester)
         return
     try:
-        pip_ensure(load_requirements(path), requester="OsteoScreen")
+        pip_ensure(load_requirements(path), requester=requester)
     except RuntimeError as error:
         raise MissingPackages(str(error)) from error
 
 
-def _pipInstallBefore512(path):
+def _pipInstallBefore512(path, requester):
     """Slicer before 5.12 has no slicer.packaging, and its pip_install does not ask."""
-    missing = [name for name in requirementNames() if not isInstalled(name)]
+    missing = [name for name in requirementNames(path) if not isInstalled(name)]
     if not missing:
         return
-    question = _("OsteoScreen needs the Python packages {packages}. Install them now?").format(
-        packages=", ".join(missing)
+    question = _("{requester} needs the Python packages {packages}. Install them now?").format(
+        requester=requester, packages=", ".join(missing)
     )
     if not slicer.util.confirmOkCancelDisplay(question):
         raise MissingPackages(_("The packages were not installed, so nothing can be outlined yet."))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .acquisition import Acquisition, SiemensOsteo, acquisition_from_dict, acquisition_to_dict
-from .dicom import open_dicom_files
+from .dicom import dicom_series_files, open_dicom_files
 from .geometry import Geometry
 from .memory import ct_from_array
 from .opening import open_ct
@@ -18,6 +18,7 @@ __all__ = [
     "acquisition_from_dict",
     "acquisition_to_dict",
     "ct_from_array",
+    "dicom_series_files",
     "open_ct",
     "open_dicom_files",
 ]

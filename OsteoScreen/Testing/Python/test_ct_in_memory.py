@@ -17,6 +17,7 @@ from OsteoScreenLib.ct import (
     acquisition_from_dict,
     acquisition_to_dict,
     ct_from_array,
+    dicom_series_files,
     open_ct,
     open_dicom_files,
 )
@@ -25,6 +26,21 @@ from OsteoScreenLib.ct.eligibility import acquisition_checks
 from OsteoScreenLib.errors import InputError, UsageError
 
 ORDERS = [(axes, flips) for axes in permutations(range(3)) for flips in product((False, True), repeat=3)]
+
+
+# -- the files of a series
+
+
+def test_the_files_of_the_series_that_is_taken_come_in_the_order_of_its_slices(tmp_path):
+    hu = np.zeros((5, 16, 16), np.int16)
+    thick = write_series(tmp_path / "thick", hu, spacing=5.0, name=lambda k: f"z{k}", SliceThickness=5.0)
+    thin = write_series(tmp_path / "thin", hu, spacing=1.0, name=lambda k: f"{9 - k}", SliceThickness=1.0)
+    files = dicom_series_files(tmp_path)
+    assert files == [tmp_path / "thin" / f"{9 - k}" for k in range(5)]
+    assert set(files) == set(thin) and not set(files) & set(thick)
+    with pytest.raises(InputError, match="is empty"):
+        (tmp_path / "none").mkdir()
+        dicom_series_files(tmp_path / "none")
 
 
 # -- the stored volume

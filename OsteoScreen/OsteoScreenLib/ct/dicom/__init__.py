@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from .opening import open_dicom, open_dicom_files
+from .opening import dicom_series_files, open_dicom, open_dicom_files
 
-__all__ = ["open_dicom", "open_dicom_files"]
+__all__ = ["dicom_series_files", "open_dicom", "open_dicom_files"]

@@ -22,20 +22,35 @@ from .series import Stack, choose, series_of, stacks_of
 
 def open_dicom(path: Path, series: str | None, progress: Progress) -> CT:
     """Open the chosen series of a folder, or the series that a file belongs to; see `OsteoScreenLib.ct.open_ct`."""
-    left_out: Counter[str] = Counter()
-    if path.is_dir():
-        found = read_headers(regular_files(path, left_out), left_out, progress)
-        stacks = stacks_of(found.frames)
-    elif path.name.upper() == "DICOMDIR":
-        return open_dicom(path.parent, series, progress)
-    else:
-        found, stacks = _around(path.resolve(), left_out, progress)
-    if not stacks:
-        raise InputError(_nothing(path, found))
+    path, found, stacks = _stacks(path, progress)
     chosen, finding = choose(stacks, series)
     placement = place(chosen)
     require_decodable(placement.frames)
     return _ct(str(path), chosen, placement, finding, found)
+
+
+def dicom_series_files(path: str | os.PathLike[str], progress: Progress = silent) -> list[Path]:
+    """The files of the series that `open_ct` takes at ``path``, in the order of its slices, for another reader.
+
+    Raises `InputError` where there is none.
+    """
+    _, _, stacks = _stacks(Path(path), progress)
+    return [frame.path for frame in place(choose(stacks, None)[0]).frames]
+
+
+def _stacks(path: Path, progress: Progress) -> tuple[Path, Found, list[Stack]]:
+    """The place that was meant, what was found there, and its stacks; raises `InputError` where there are none."""
+    left_out: Counter[str] = Counter()
+    if path.name.upper() == "DICOMDIR" and not path.is_dir():
+        return _stacks(path.parent, progress)
+    if path.is_dir():
+        found = read_headers(regular_files(path, left_out), left_out, progress)
+        stacks = stacks_of(found.frames)
+    else:
+        found, stacks = _around(path.resolve(), left_out, progress)
+    if not stacks:
+        raise InputError(_nothing(path, found))
+    return path, found, stacks
 
 
 def open_dicom_files(paths: Iterable[str | os.PathLike[str]], progress: Progress = silent) -> CT:
