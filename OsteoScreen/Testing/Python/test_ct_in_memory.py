@@ -32,11 +32,12 @@ ORDERS = [(axes, flips) for axes in permutations(range(3)) for flips in product(
 
 
 def test_the_files_of_the_series_that_is_taken_come_in_the_order_of_its_slices(tmp_path):
-    hu = np.zeros((5, 16, 16), np.int16)
-    thick = write_series(tmp_path / "thick", hu, spacing=5.0, name=lambda k: f"z{k}", SliceThickness=5.0)
-    thin = write_series(tmp_path / "thin", hu, spacing=1.0, name=lambda k: f"{9 - k}", SliceThickness=1.0)
+    thick_hu, thin_hu = np.zeros((5, 16, 16), np.int16), np.zeros((21, 16, 16), np.int16)
+    thick = write_series(tmp_path / "thick", thick_hu, spacing=5.0, SliceThickness=5.0)
+    # Named against the order of the slices.
+    thin = write_series(tmp_path / "thin", thin_hu, spacing=1.0, name=lambda k: f"{99 - k}", SliceThickness=1.0)
     files = dicom_series_files(tmp_path)
-    assert files == [tmp_path / "thin" / f"{9 - k}" for k in range(5)]
+    assert files == [tmp_path / "thin" / f"{99 - k}" for k in range(21)]
     assert set(files) == set(thin) and not set(files) & set(thick)
     with pytest.raises(InputError, match="is empty"):
         (tmp_path / "none").mkdir()
