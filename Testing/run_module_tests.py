@@ -7,7 +7,7 @@ import unittest
 from pathlib import Path
 
 TESTING = Path(__file__).resolve().parent
-MODULE = TESTING.parent / "OsteoScreen" / "OsteoScreen.py"
+MODULES = ("OsteoScreen", "OsteoScreenTraining")
 
 
 def main(file: Path, names: list[str]) -> int:
@@ -16,12 +16,14 @@ def main(file: Path, names: list[str]) -> int:
     import slicer_host
 
     slicer_host.start()
-    slicer_host.load_module(str(MODULE))
+    for name in MODULES:
+        slicer_host.load_module(str(TESTING.parent / name / f"{name}.py"))
     loader = unittest.TestLoader()
     suite = loader.loadTestsFromNames([f"{file.stem}.{name}" for name in names] or [file.stem])
     result = unittest.TextTestRunner(verbosity=2, failfast=False).run(suite)
     print(f"ran {result.testsRun} tests, {len(result.skipped)} skipped")
-    slicer_host.unload("OsteoScreen")
+    for name in reversed(MODULES):
+        slicer_host.unload(name)
     return 1 if not result.wasSuccessful() else 0 if result.testsRun else 5
 
 

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+MODULES = ("OsteoScreen", "OsteoScreenTraining")
+
 # Stands for Slicer's own CMake code: takes the lists down, as far as a configure run goes.
 STAND_IN = """
 macro(slicerMacroBuildScriptedModule)
@@ -17,12 +19,12 @@ macro(slicerMacroBuildScriptedModule)
     if(NOT EXISTS "${CMAKE_CURRENT_SOURCE_DIR}/${file}")
       message(FATAL_ERROR "no file ${file}")
     endif()
-    file(APPEND "${CMAKE_BINARY_DIR}/listed.txt" "${file}\\n")
+    file(APPEND "${CMAKE_BINARY_DIR}/${MY_NAME}.txt" "${file}\\n")
   endforeach()
 endmacro()
 macro(slicer_add_python_unittest)
   cmake_parse_arguments(MY "" "SCRIPT" "" ${ARGN})
-  file(APPEND "${CMAKE_BINARY_DIR}/tests.txt" "${MY_SCRIPT}\\n")
+  file(APPEND "${CMAKE_BINARY_DIR}/tests.txt" "${CMAKE_CURRENT_SOURCE_DIR}/${MY_SCRIPT}\\n")
 endmacro()
 """
 
@@ -49,20 +51,21 @@ def configured(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
     return build
 
 
-def test_every_file_of_the_module_is_listed_once(configured: Path, repository: Path) -> None:
-    listed = (configured / "listed.txt").read_text().split()
-    module = repository / "OsteoScreen"
-    packaged = [module / "OsteoScreen.py"]
-    for folder in ("OsteoScreenLib", "OsteoScreenSlicerLib", "Resources"):
+@pytest.mark.parametrize("name", MODULES)
+def test_every_file_of_the_module_is_listed_once(configured: Path, repository: Path, name: str) -> None:
+    listed = (configured / f"{name}.txt").read_text().split()
+    module = repository / name
+    packaged = [module / f"{name}.py"]
+    for folder in (f"{name}Lib", f"{name}SlicerLib", "Resources"):
         found = (path for path in (module / folder).rglob("*") if path.is_file())
         packaged += [path for path in found if "__pycache__" not in path.parts]
     assert sorted(listed) == sorted(path.relative_to(module).as_posix() for path in packaged)
 
 
-def test_every_test_of_the_module_runs_in_slicer(configured: Path, repository: Path) -> None:
-    registered = (configured / "tests.txt").read_text().split()
-    folder = repository / "OsteoScreen" / "Testing" / "Slicer"
-    assert sorted(registered) == sorted(path.name for path in folder.glob("*Test.py"))
+def test_every_test_of_the_modules_runs_in_slicer(configured: Path, repository: Path) -> None:
+    registered = [Path(line) for line in (configured / "tests.txt").read_text().split()]
+    there = [path for name in MODULES for path in (repository / name / "Testing" / "Slicer").glob("*Test.py")]
+    assert sorted(registered) == sorted(there)
 
 
 def test_the_extension_names_its_dependency_and_icon(repository: Path) -> None:

@@ -1,4 +1,4 @@
-"""The Slicer module's own tests, each file in a process of its own, in the host of Testing/slicer_host."""
+"""The Slicer modules' own tests, each file in a process of its own, in the host of Testing/slicer_host."""
 
 from __future__ import annotations
 
@@ -10,7 +10,11 @@ from pathlib import Path
 import pytest
 
 TESTING = Path(__file__).resolve().parent
-FILES = sorted((TESTING.parent / "OsteoScreen" / "Testing" / "Slicer").glob("*Test.py"))
+FILES = [
+    file
+    for module in ("OsteoScreen", "OsteoScreenTraining")
+    for file in sorted((TESTING.parent / module / "Testing" / "Slicer").glob("*Test.py"))
+]
 
 sys.path.insert(0, str(TESTING))
 import slicer_host  # noqa: E402 (found on the path above)

@@ -119,7 +119,7 @@ class Classification:
 class BundleUse:
     """A model bundle that took part."""
 
-    role: Literal["segmentation", "classification"]
+    role: Literal["segmentation", "classification", "localisation"]
     name: str
     version: str
     sha256: str

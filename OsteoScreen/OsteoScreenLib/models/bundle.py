@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 SCHEMA = "osteoscreen-bundle/1"
 SCHEMA_PATH = Path(__file__).with_name("bundle.schema.json")
 
-Role = Literal["segmentation", "classification"]
+Role = Literal["segmentation", "classification", "localisation"]
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from typing import Any
 from torch import nn
 
 from ..errors import BundleError
+from .localiser import SpineLocaliser
 from .resnet101 import ResNet101
 from .study_classifier import StudyClassifier
 from .study_segmentation import StudySegmentationNetwork
@@ -19,6 +20,7 @@ ARCHITECTURES: dict[str, Callable[..., nn.Module]] = {
     "unet": UNet,
     "study_classifier": StudyClassifier,
     "resnet101": ResNet101,
+    "spine_localiser": SpineLocaliser,
 }
 
 
@@ -41,6 +43,7 @@ def build_network(architecture: Mapping[str, Any]) -> nn.Module:
 __all__ = [
     "ARCHITECTURES",
     "ResNet101",
+    "SpineLocaliser",
     "StudyClassifier",
     "StudySegmentationNetwork",
     "UNet",

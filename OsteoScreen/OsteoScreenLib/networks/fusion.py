@@ -15,7 +15,7 @@ def fuse_batch_norm(network: nn.Module) -> nn.Module:
         if isinstance(module, nn.Sequential):
             for place in range(len(module) - 1):
                 first, second = module[place], module[place + 1]
-                if isinstance(first, nn.Conv2d) and isinstance(second, nn.BatchNorm2d):
+                if isinstance(first, (nn.Conv2d, nn.Conv3d)) and isinstance(second, (nn.BatchNorm2d, nn.BatchNorm3d)):
                     module[place] = fuse_conv_bn_eval(first, second)
                     module[place + 1] = nn.Identity()
     return network

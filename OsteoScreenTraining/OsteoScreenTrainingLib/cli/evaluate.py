@@ -29,13 +29,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         required=True,
         metavar="DATASET",
         help="segmentation: folders with annotated slices that the bundle was not trained on (a slice data set, a CT "
-        "with outlines.json, or a CT with vertebral_bodies.nii.gz); classification: one data set of subjects",
+        "with outlines.json, or a CT with vertebral_bodies.nii.gz); classification: one data set of subjects; "
+        "localisation: folders of real CT, besides --most simulated trunks",
     )
     parser.add_argument("--model", required=True, metavar="BUNDLE", help="name or folder of the bundle")
     parser.add_argument("--compare", metavar="BUNDLE", help="segmentation: a second bundle for the same slices")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="OUT", help="folder for the results")
     parser.add_argument(
-        "--most", type=int, default=200, metavar="N", help="segmentation: slices of each slice data set (0: all)"
+        "--most",
+        type=int,
+        default=200,
+        metavar="N",
+        help="segmentation: slices of each slice data set (0: all); localisation: simulated trunks (default 200)",
     )
     parser.add_argument(
         "--split", metavar="NAME", help="classification: the test subjects of this split; all included ones without it"
@@ -50,7 +55,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Score, write the files and print the summary; return the exit code."""
-    return {"segmentation": _segmentation, "classification": _classification}[arguments.task](arguments)
+    from .evaluate_localisation import evaluate_localisation
+
+    tasks = {
+        "segmentation": _segmentation, "classification": _classification, "localisation": evaluate_localisation,
+    }  # fmt: skip
+    return tasks[arguments.task](arguments)
 
 
 def _classification(arguments: argparse.Namespace) -> int:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,13 +13,15 @@ from scipy import ndimage
 
 from OsteoScreenLib.ct import CT, open_ct
 from OsteoScreenLib.errors import InputError, OsteoScreenError, UsageError
-from OsteoScreenLib.levels import parse_level, read_vertebrae
+from OsteoScreenLib.levels import VertebraMask, parse_level
 from OsteoScreenLib.progress import Progress, silent
 
 from .folder import HEADER, LEVELS, SLICES, DataSetHeader, write_header
 from .manifest import MANIFEST, Subject, read_manifest, takes, write_manifest
+from .masks import mask_paths, read_masks
 from .slice_writing import SliceSetWriter, level_values
 from .slices import HEADER as SLICES_HEADER
+from .sources import SliceSource, source_of, sources_text, write_sources
 
 GENERATOR = "osteoscreen-dataset-build 1"
 #: Side of the study's slices in pixels; others are resampled to it.
@@ -34,6 +37,7 @@ class BuiltSubject:
     subject: Subject
     pixel_mm: float
     slices: dict[str, tuple[np.ndarray, np.ndarray]]
+    source: SliceSource
 
 
 def build_slices(folder: Path, progress: Progress = silent) -> dict[str, str]:
@@ -55,7 +59,7 @@ def build_slices(folder: Path, progress: Progress = silent) -> dict[str, str]:
         raise InputError(f"No subject in {folder / MANIFEST} has ct, masks, l1_z_mm and l2_z_mm; fill them in.")
     left_out: dict[str, str] = {}
     described = {subject.subject: subject for subject in subjects}
-    kept: list[str] = []
+    kept: dict[str, SliceSource] = {}
     staging = folder / f".{SLICES}"
     try:
         staging.mkdir(exist_ok=True)
@@ -65,7 +69,7 @@ def build_slices(folder: Path, progress: Progress = silent) -> dict[str, str]:
             else:
                 described[name] = built.subject
                 _stage(staging / f"{name}.npz", built)
-                kept.append(name)
+                kept[name] = built.source
             progress("Cutting the slices", done, len(wanted))
         if not kept:
             raise InputError(f"No slice could be cut; the first reason: {next(iter(left_out.values()))}")
@@ -97,21 +101,39 @@ def build_subject(folder: Path, subject: Subject) -> BuiltSubject:
         UsageError: a level lies outside the scan.
     """
     ct = open_ct(_inside(folder, subject.ct), series=subject.series_uid)
-    row_mm, column_mm = ct.geometry.pixel_spacing_mm
-    if abs(row_mm / column_mm - 1) > _SQUARE or ct.geometry.shape[1] != ct.geometry.shape[2]:
-        raise InputError("The slices or their pixels are not square; resample the CT.")
-    outlines = read_vertebrae(_inside(folder, subject.masks), list(LEVELS))
+    pixel_mm = square_pixel_mm(ct)
+    outlines = read_masks(mask_paths(folder, subject.masks or ""), LEVELS)
     slices = {}
     for level, z_mm in zip(LEVELS, (subject.l1_z_mm, subject.l2_z_mm), strict=True):
         k = parse_level(str(z_mm), ct, level).slice_index
         if level not in outlines:
             raise InputError(f"The outlines hold no {level}; draw it.")
-        coverage = outlines[level].coverage_on(ct.geometry, k)
-        if not (coverage > 0.5).any():
-            raise InputError(f"The outline of {level} does not lie on its centre slice.")
-        slices[level] = (_resized(ct.slice(k), np.int16, 1.0), _resized(coverage, np.uint8, 255.0))
-    pixel_mm = float(row_mm) * ct.geometry.shape[1] / SIZE
-    return BuiltSubject(_described(subject, ct), pixel_mm, slices)
+        slices[level] = cut_level(ct, outlines[level], k)
+    return BuiltSubject(_described(subject, ct), pixel_mm, slices, source_of(folder, subject, ct))
+
+
+def square_pixel_mm(ct: CT) -> float:
+    """Return the side of a pixel of the data set's slices, in mm.
+
+    Raises:
+        InputError: the CT's slices or their pixels are not square.
+    """
+    row_mm, column_mm = ct.geometry.pixel_spacing_mm
+    if abs(row_mm / column_mm - 1) > _SQUARE or ct.geometry.shape[1] != ct.geometry.shape[2]:
+        raise InputError("The slices or their pixels are not square; resample the CT.")
+    return float(row_mm) * ct.geometry.shape[1] / SIZE
+
+
+def cut_level(ct: CT, outline: VertebraMask, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return slice ``k`` and the outline on it as the data set keeps them: int16 HU and uint8 coverage 0..255.
+
+    Raises:
+        InputError: the outline does not lie on the slice, or the slice cannot be decoded.
+    """
+    coverage = outline.coverage_on(ct.geometry, k)
+    if not (coverage > 0.5).any():
+        raise InputError(f"The outline of {outline.name} does not lie on its centre slice.")
+    return _resized(ct.slice(k), np.int16, 1.0), _resized(coverage, np.uint8, 255.0)
 
 
 def _inside(folder: Path, path: str | None) -> Path:
@@ -147,9 +169,14 @@ def _described(subject: Subject, ct: CT) -> Subject:
     return filled
 
 
-def _assemble(folder: Path, staging: Path, names: Sequence[str]) -> None:
-    with SliceSetWriter(folder / SLICES, len(names) * len(LEVELS), SIZE, "real", GENERATOR) as writer:
-        for number, name in enumerate(names):
+def _assemble(folder: Path, staging: Path, sources: Mapping[str, SliceSource]) -> None:
+    text = sources_text(sources)
+    # With it in the header, slices from other sources have another fingerprint, and predictions on them are renewed.
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    count = len(sources) * len(LEVELS)
+    with SliceSetWriter(folder / SLICES, count, SIZE, "real", GENERATOR, sources_sha256=digest) as writer:
+        write_sources(folder / SLICES, text)
+        for number, name in enumerate(sources):
             with np.load(staging / f"{name}.npz", allow_pickle=False) as built:
                 pixel_mm = float(built["pixel_mm"])
                 for place, level in enumerate(LEVELS, number * len(LEVELS)):

@@ -1,12 +1,13 @@
 """A data set of subjects as a folder: simulated, or made from real CT, in one layout.
 
-    dataset.json      what it is (schema ``osteoscreen-dataset/1``)
-    subjects.csv      the manifest, see :mod:`.manifest`
-    slices/           the L1 and L2 centre slices and their outlines, see :mod:`.slices`
-    splits/NAME.json  who trains, validates and tests, see :mod:`.splits`
-    predictions/      outlines that a segmentation bundle drew, see :mod:`.predictions`
-    truth.csv         of a simulation only: the exact BMD behind the reference
-    ct/               the CT, where the manifest says so
+dataset.json      what it is (schema ``osteoscreen-dataset/1``)
+subjects.csv      the manifest, see :mod:`.manifest`
+slices/           the L1 and L2 centre slices and their outlines, see :mod:`.slices`; what they were cut from, see
+                  :mod:`.sources`
+splits/NAME.json  who trains, validates and tests, see :mod:`.splits`
+predictions/      outlines that a segmentation bundle drew, see :mod:`.predictions`
+truth.csv         of a simulation only: the exact BMD behind the reference
+ct/               the CT, where the manifest says so
 """
 
 from __future__ import annotations
@@ -83,12 +84,15 @@ class DataSet:
 
     Raises:
         InputError: a part is missing or damaged; the sentence says which.
+
+    Args:
+        subjects: the rows of the manifest, where they have been read already.
     """
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, subjects: list[Subject] | None = None):
         self.folder = folder
         self.header = read_header(folder)
-        self.subjects = read_manifest(folder / MANIFEST)
+        self.subjects = read_manifest(folder / MANIFEST) if subjects is None else subjects
         self.slices = SliceDataset([folder / SLICES])
         self._by_name = {subject.subject: subject for subject in self.subjects}
         self._index: dict[tuple[str, str], int] = {}

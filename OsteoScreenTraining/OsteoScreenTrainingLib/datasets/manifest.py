@@ -12,6 +12,7 @@ import io
 import json
 import math
 import os
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from functools import lru_cache
@@ -25,6 +26,9 @@ MANIFEST = "subjects.csv"
 SCHEMA_PATH = Path(__file__).with_name("manifest.schema.json")
 #: No trabecular BMD in g/cm3 is larger, and no T-score further from 0.
 LARGEST_OTHER_UNIT = 8.0
+
+#: Both or neither are known.
+CALIBRATION = ("calibration_slope", "calibration_intercept")
 
 _NUMBERS = {
     "age_years", "kvp", "l1_z_mm", "l2_z_mm", "bmd_l1", "bmd_l2", "bmd_individual", "calibration_slope",
@@ -43,7 +47,7 @@ class Subject:
         scanner: which scanner, for subgroups and for its calibration.
         kvp: tube voltage, kV.
         ct: path of the CT, relative to the data set's folder.
-        masks: path of the drawn outlines of L1 and L2, likewise.
+        masks: path of the drawn outlines of L1 and L2, likewise; several are separated by ";".
         series_uid: SeriesInstanceUID, to find a series that is there twice.
         l1_z_mm, l2_z_mm: centre slices, RAS S in mm; ``None`` where the scan does not hold the level.
         bmd_l1, bmd_l2, bmd_individual: reference BMD, mg/cm3 of ``mineral``; the individual's is the mean.
@@ -103,11 +107,12 @@ def read_manifest(path: str | os.PathLike[str]) -> list[Subject]:
             plainly not in mg/cm3.
     """
     path = Path(path)
-    rows = _rows(path)
     subjects: dict[str, Subject] = {}
     lines: dict[str, int] = {}
-    for line, row in rows:
-        subject = _subject(row, f"{path}, line {line}")
+    for line, row in _rows(path):
+        subject, problems = _subject(row)
+        if problems:
+            raise InputError(f"{path}, line {line}: {problems[0].sentence}")
         name = subject.subject
         if name in subjects:
             raise InputError(
@@ -119,6 +124,34 @@ def read_manifest(path: str | os.PathLike[str]) -> list[Subject]:
         raise InputError(f"The manifest {path} names no subject; write a line for each below the column names.")
     _check_unit(list(subjects.values()), path)
     return list(subjects.values())
+
+
+@dataclass(frozen=True)
+class CellProblem:
+    """What is wrong with a cell of the manifest, as a sentence; ``column`` is None where it is the whole row."""
+
+    column: str | None
+    sentence: str
+
+
+@dataclass(frozen=True)
+class ManifestRow:
+    """A row as far as it can be understood: the cells that cannot are empty in ``subject``, and in ``problems``."""
+
+    line: int
+    subject: Subject
+    problems: tuple[CellProblem, ...]
+
+
+def read_rows(path: str | os.PathLike[str]) -> list[ManifestRow]:
+    """Read a manifest with all that is wrong in its rows, subjects that come twice included.
+
+    A row whose subject cannot be understood has the name ``line N``.
+
+    Raises:
+        InputError: it cannot be read at all, lacks the column ``subject``, or has one that is not known.
+    """
+    return [ManifestRow(line, *_subject(row, f"line {line}")) for line, row in _rows(Path(path))]
 
 
 def _rows(path: Path) -> list[tuple[int, dict[str, Any]]]:
@@ -167,50 +200,82 @@ def write_manifest(subjects: Iterable[Subject], path: str | os.PathLike[str]) ->
     write_text_atomically(text.getvalue(), path)
 
 
-def _subject(row: dict[str, Any], where: str) -> Subject:
-    if None in row:
-        raise InputError(f"{where}: there are more cells than columns; put a cell that holds a comma in quotes.")
-    given = {name: text.strip() for name, text in row.items() if text and text.strip()}
-    if "subject" not in given:
-        raise InputError(f"{where}: the cell of the column subject is empty; give the subject a name without meaning.")
-    document: dict[str, Any] = {name: _number(text, name, where) for name, text in given.items()}
-    problem = _problem(document)
-    if problem:
-        raise InputError(f"{where}: {problem}.")
-    if "study_date" in document:
+def _subject(row: dict[str, Any], nameless: str = "") -> tuple[Subject, tuple[CellProblem, ...]]:
+    """Return a row's subject, called ``nameless`` where its name cannot be used, and what is wrong with the row."""
+    problems = []
+    if row.pop(None, None) is not None:  # type: ignore[call-overload]
+        problems.append(
+            CellProblem(None, "there are more cells than columns; put a cell that holds a comma in quotes.")
+        )
+    document: dict[str, Any] = {}
+    for name, text in row.items():
+        if not text or not text.strip():
+            continue
         try:
-            document["study_date"] = datetime.date.fromisoformat(document["study_date"])
-        except ValueError as error:
-            raise InputError(f"{where}: study_date {document['study_date']!r} is no date (YYYY-MM-DD).") from error
-    return Subject(**document)
+            document[name] = _value(text.strip(), name)
+        except InputError as error:
+            problems.append(CellProblem(name, str(error)))
+    if "subject" not in document:
+        sentence = "the cell of the column subject is empty; give the subject a name without meaning."
+        problems.append(CellProblem("subject", sentence))
+        document["subject"] = nameless or "S"
+    for problem in _problems(document):
+        problems.append(problem)
+        if problem.column is not None:
+            document.pop(problem.column, None)
+    return Subject(**{"subject": nameless, **document}), tuple(problems)
 
 
-def _number(text: str, name: str, where: str) -> Any:
-    if name not in _NUMBERS:
-        return text
+def _value(text: str, name: str) -> Any:
+    """Return a cell's value; raises InputError where it is not of the column's kind."""
+    if name == "study_date" and re.fullmatch(r"\d{4}-\d\d-\d\d", text, re.ASCII):
+        try:
+            return datetime.date.fromisoformat(text)
+        except ValueError:
+            raise InputError(f"study_date {text!r} is no date (YYYY-MM-DD).") from None
+    return _number(text, name) if name in _NUMBERS else text
+
+
+def _number(text: str, name: str) -> float:
     try:
         number = float(text)
     except ValueError:
         number = math.nan
     if not math.isfinite(number):
+        shown = repr(text if len(text) <= 40 else f"{text[:40]}…")
         raise InputError(
-            f"{where}: {name} {text!r} is no number (with a decimal point); leave the cell empty if it is not known."
+            f"{name} {shown} is no number (with a decimal point, without a unit); leave the cell empty if it is not "
+            "known."
         )
     return number
 
 
 def takes(cells: Mapping[str, str | float]) -> bool:
     """Return whether a row may hold these cells, by the names of their columns."""
-    return _problem({"subject": "S", **cells}) is None
+    return not _problems({"subject": "S", **cells})
 
 
-def _problem(document: dict[str, Any]) -> str | None:
+@lru_cache(maxsize=1)
+def _validator() -> Any:
     from jsonschema import Draft202012Validator
-    from jsonschema.exceptions import best_match
 
-    error = best_match(Draft202012Validator(manifest_schema()).iter_errors(document))
-    if error is None:
-        return None
-    column = str(error.absolute_path[0]) if error.absolute_path else "the row"
-    advice = error.schema.get("description", "") if isinstance(error.schema, dict) else ""
-    return f"{column}: {error.message[:200]}" + (f" ({advice})" if advice else "")
+    return Draft202012Validator(manifest_schema())
+
+
+def _problems(document: Mapping[str, Any]) -> list[CellProblem]:
+    """Return what the schema says of a row, a cell at a time."""
+    plain = {name: str(value) if isinstance(value, datetime.date) else value for name, value in document.items()}
+    found: dict[str | None, CellProblem] = {}
+    for error in _validator().iter_errors(plain):
+        if error.validator == "dependentRequired":
+            missing = next(name for name in CALIBRATION if name not in document)
+            sentence = (
+                f"{missing} is missing beside the other; fill in both of {' and '.join(CALIBRATION)}, or neither."
+            )
+            found.setdefault(missing, CellProblem(missing, sentence))
+            continue
+        column = str(error.absolute_path[0]) if error.absolute_path else None
+        advice = error.schema.get("description", "") if isinstance(error.schema, dict) else ""
+        sentence = f"{column or 'the row'}: {error.message[:200]}" + (f" ({advice})" if advice else "") + "."
+        found.setdefault(column, CellProblem(column, sentence))
+    return list(found.values())

@@ -21,9 +21,9 @@ from OsteoScreenLib.results_io import write_text_atomically
 from OsteoScreenLib.segmentation import Segmenter
 
 from .folder import DataSet
+from .prediction_files import DONE, FOLDER, MASKS
 from .slices import SliceDataset
 
-FOLDER, MASKS, DONE = "predictions", "masks.npy", "predictions.json"
 _CHUNK = 16
 
 
@@ -52,9 +52,7 @@ def predict_masks(
     temporary = folder / f".{os.getpid()}.{MASKS}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        masks = open_memmap(
-            temporary, mode="w+", dtype=np.uint8, shape=(count, data.slices.rows, data.slices.columns)
-        )
+        masks = open_memmap(temporary, mode="w+", dtype=np.uint8, shape=(count, data.slices.rows, data.slices.columns))
         empty = 0
         for place, mask in enumerate(_draw_all(data, bundle, device, workers)):
             masks[place] = mask

@@ -167,16 +167,20 @@ def _path(data: DataSet, name: str) -> Path:
     return data.folder / FOLDER / f"{name}.json"
 
 
-def leaks(data: DataSet, split: Split) -> list[str]:
+def leaks(data: DataSet, split: Split, hashes: Mapping[str, str | None] | None = None) -> list[str]:
     """Return in words what ties subjects of different parts together; nothing where the split is clean.
 
-    Looked for: a subject in two parts, one series under two names, and slices with the same pixels.
+    Looked for: a subject in two parts, one series under two names, and slices with the same pixels. ``hashes`` of the
+    pixels by "subject level" are found here where they are not given.
     """
     found = [f"{name} is in more than one part" for name in _named_twice(split)]
     part_of = split.part_of()
     series = {name: data.subject(name).series_uid for name in part_of}
     found += _shared(series, part_of, "the same series")
-    found += _shared(_pixel_hashes(data, list(part_of)), part_of, "a slice with the same pixels")
+    if hashes is None:
+        hashes = _pixel_hashes(data, list(part_of))
+    of_parts = {mark: value for mark, value in hashes.items() if mark.split(" ")[0] in part_of}
+    found += _shared(of_parts, part_of, "a slice with the same pixels")
     return found
 
 
@@ -211,4 +215,3 @@ def sizes(split: Split, data: DataSet) -> dict[Part, dict[str, int]]:
         statuses = [bone_status(data.subject(name)) for name in split.parts[part]]
         table[part] = {status: statuses.count(k) for k, status in enumerate(BONE_STATUSES)}
     return table
-

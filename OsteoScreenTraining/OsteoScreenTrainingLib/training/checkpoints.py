@@ -70,8 +70,9 @@ def save_checkpoint(
 
 def _put_in_place(temporary: Path, folder: Path) -> None:
     old = folder.with_name(f".{folder.name}.old")
-    shutil.rmtree(old, ignore_errors=True)
     if folder.exists():
+        shutil.rmtree(old, ignore_errors=True)
+        # Until the next line but one is done, `old` is the only whole one; find_checkpoint finds it there.
         os.replace(folder, old)
     os.replace(temporary, folder)
     shutil.rmtree(old, ignore_errors=True)
@@ -105,16 +106,21 @@ def load_checkpoint(folder: Path) -> tuple[dict[str, dict[str, Tensor]], dict[st
 
 def find_checkpoint(run: Path, kind: str = "step") -> Path | None:
     """Return the newest checkpoint of a run, of ``kind`` "step" or "best"."""
-    found = sorted((run / "checkpoints").glob(f"{kind}-*"))
-    return found[-1] if found else None
+    folder = run / "checkpoints"
+    found = {path.name: path for path in folder.glob(f".{kind}-*.old")}
+    found = {name[1 : -len(".old")]: path for name, path in found.items()}
+    found |= {path.name: path for path in folder.glob(f"{kind}-*")}
+    return found[max(found)] if found else None
 
 
 def remove_older(folder: Path) -> None:
-    """Delete the checkpoints of the same kind that ``folder`` replaces."""
+    """Delete the checkpoints of the same kind that ``folder`` replaces, and what a killed process left of others."""
     kind = folder.name.split("-")[0]
     for other in folder.parent.glob(f"{kind}-*"):
         if other.name < folder.name:
             shutil.rmtree(other, ignore_errors=True)
+    for left in folder.parent.glob(f".{kind}-*"):
+        shutil.rmtree(left, ignore_errors=True)
 
 
 def pack_optimiser(optimiser: torch.optim.Optimizer) -> tuple[dict[str, Tensor], dict[str, Any]]:

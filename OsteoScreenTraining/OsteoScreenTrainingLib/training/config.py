@@ -125,6 +125,29 @@ class ClassificationConfig:
 
 
 @dataclass(frozen=True)
+class LocalisationConfig:
+    """Which simulated trunks the localiser learns from, and the weights of the parts of its loss.
+
+    ``trunks`` of the stream ``seed`` are simulated as they are needed, by ``workers`` processes (0: when they are
+    read), and kept in the folder that ``--data`` names; ``held_out`` ones of the stream ``held_out_seed`` score it.
+    ``calibration`` others, resampled as a scan is, tell at the export how far the names' evidence is to be trusted.
+    """
+
+    trunks: int = 2000
+    seed: int = 1
+    held_out: int = 32
+    held_out_seed: int = 2
+    calibration: int = 80
+    workers: int = 1
+    flip_probability: float = 0.5
+    evidence_weight: float = 2.0
+    dice_weight: float = 0.5
+    ribs_weight: float = 0.5
+    phase_weight: float = 1.0
+    names_weight: float = 0.5
+
+
+@dataclass(frozen=True)
 class OptimiserConfig:
     """``sgd`` (Nesterov; the study's learning rate is 0.001) or ``adamw``; the rate warms up, then falls as a cosine
     to ``final_rate`` of itself."""
@@ -188,6 +211,7 @@ class TrainingConfig:
     intensity: IntensityConfig = field(default_factory=IntensityConfig)
     loss: LossConfig = field(default_factory=LossConfig)
     classification: ClassificationConfig = field(default_factory=ClassificationConfig)
+    localisation: LocalisationConfig = field(default_factory=LocalisationConfig)
     optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
     validation: ValidationConfig = field(default_factory=ValidationConfig)
     checkpoints: CheckpointConfig = field(default_factory=CheckpointConfig)
@@ -202,6 +226,9 @@ class TrainingConfig:
             raise UsageError("most must be 0 (all) or above.")
 
 
+#: Levels that each classifier sees, a channel each.
+MODEL_CHANNELS = {"model1": 2, "model2": 1}
+
 #: What a classification has otherwise than a segmentation; the mediastinal window is the study's.
 _CLASSIFICATION: dict[str, Any] = {
     "task": "classification",
@@ -215,9 +242,28 @@ _CLASSIFICATION: dict[str, Any] = {
 }
 
 
+#: What a localisation has otherwise. Noise and blur are those of voxels of 3 to 4 mm, which average the scanner's; the
+#: window keeps lung, fat, muscle and bone apart.
+_LOCALISATION: dict[str, Any] = {
+    "task": "localisation",
+    "network": {"name": "spine_localiser", "parameters": {"out_channels": 35, "widths": [16, 32, 64, 128]}},
+    "window_hu": [-300.0, 900.0],
+    "steps": 30000,
+    "batch": 2,
+    "channels_last": "off",
+    "intensity": {"noise_hu": 40.0, "low_resolution": 2.5},
+    "optimiser": {"learning_rate": 0.003, "average_decay": 0.998},
+    "validation": {"every_steps": 1000},
+}
+
+
+#: What tasks have otherwise than a segmentation.
+_DEFAULTS = {"classification": _CLASSIFICATION, "localisation": _LOCALISATION}
+
+
 def defaults(task: str) -> TrainingConfig:
     """Return the configuration that a task begins with."""
-    return from_dict(_CLASSIFICATION) if task == "classification" else TrainingConfig(task=task)
+    return from_dict({"task": task}) if task in _DEFAULTS else TrainingConfig(task=task)
 
 
 def to_dict(config: TrainingConfig) -> dict[str, Any]:
@@ -232,8 +278,8 @@ def from_dict(values: Mapping[str, Any]) -> TrainingConfig:
     Raises:
         UsageError: a key is unknown (the nearest right name is given) or a value has the wrong type.
     """
-    if isinstance(values, Mapping) and values.get("task") == "classification":
-        values = merged(_CLASSIFICATION, values)
+    if isinstance(values, Mapping) and values.get("task") in _DEFAULTS:
+        values = merged(_DEFAULTS[values["task"]], values)
     config: TrainingConfig = _build(TrainingConfig, values, "")
     return config
 
@@ -273,6 +319,26 @@ def save_config(config: TrainingConfig, path: str | os.PathLike[str]) -> None:
 def replace(config: TrainingConfig, **values: Any) -> TrainingConfig:
     """Return ``config`` with some of its top-level values replaced."""
     return dataclasses.replace(config, **values)
+
+
+def with_model(config: TrainingConfig, model: str) -> TrainingConfig:
+    """Return the configuration of a classification for "model1" (L1 and L2) or "model2" (L1 alone).
+
+    Raises:
+        UsageError: there is no such model.
+    """
+    if model not in MODEL_CHANNELS:
+        raise UsageError(f"There is no classifier {model!r}; there are model1 and model2.")
+    changes = {
+        "network": {"parameters": {"in_channels": MODEL_CHANNELS[model]}},
+        "classification": {"model": model},
+    }
+    return from_dict(merged(to_dict(config), changes))
+
+
+def with_split(config: TrainingConfig, split: str) -> TrainingConfig:
+    """Return the configuration that holds out what the split of that name holds out."""
+    return dataclasses.replace(config, validation=dataclasses.replace(config.validation, split=split))
 
 
 def _build(kind: type, values: Any, where: str) -> Any:

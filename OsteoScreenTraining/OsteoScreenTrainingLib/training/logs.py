@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import csv
 import importlib.util
+import io
 import os
+import time
 from pathlib import Path
 from typing import Any
 
+#: How often a file is tried to be replaced, and the seconds between two tries.
+_TRIES, _WAIT_S = 20, 0.1
 _COLUMNS = ["step", "loss", "learning_rate", "images_per_s", "waiting", "seconds"]
 
 
@@ -28,8 +32,11 @@ class RunLog:
     def _read(self) -> list[dict[str, str]]:
         if not self._path.is_file():
             return []
-        with open(self._path, newline="", encoding="utf-8") as file:
-            return [row for row in csv.DictReader(file) if (row.get("step") or "").isdigit()]
+        text = self._path.read_bytes().decode("utf-8", "replace")
+        # A process that was killed may have left half a row at the end.
+        whole = text[: text.rfind("\n") + 1]
+        rows = csv.DictReader(io.StringIO(whole, newline=""))
+        return [row for row in rows if (row.get("step") or "").isdigit()]
 
     def _rewrite(self) -> None:
         temporary = self._path.with_name(self._path.name + ".part")
@@ -37,7 +44,7 @@ class RunLog:
             writer = csv.DictWriter(file, self._columns, restval="")
             writer.writeheader()
             writer.writerows(self._rows)
-        os.replace(temporary, self._path)
+        _replace(temporary, self._path)
 
     def add(self, step: int, values: dict[str, float]) -> None:
         """Write down ``values`` of ``step``; a name that is new becomes a column."""
@@ -56,3 +63,14 @@ class RunLog:
     def close(self) -> None:
         if self._board is not None:
             self._board.close()
+
+
+def _replace(temporary: Path, path: Path) -> None:
+    """Give a file its name; on Windows that has to wait while somebody reads the old one."""
+    for _ in range(_TRIES - 1):
+        try:
+            os.replace(temporary, path)
+            return
+        except PermissionError:
+            time.sleep(_WAIT_S)
+    os.replace(temporary, path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,23 +11,35 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from OsteoScreenLib.errors import UsageError
+from OsteoScreenLib.results_io import write_text_atomically
+
 from .checkpoints import find_checkpoint
 from .config import TrainingConfig, save_config
 from .errors import TrainingError
 from .export import averaged_weights, export_bundle
 from .processes import join_processes
+from .stopping import StopRequests
 from .task import Task
 from .tasks import open_task
-from .trainer import Trainer, load_weights
+from .trainer import Trainer, load_weights, told
 
 #: The configuration in a run's folder.
 CONFIG = "config.json"
 BUNDLE = "bundle"
+#: Where the data sets of a run lie.
+DATA = "data.json"
+
+
+class TrainingStopped(TrainingError):
+    """A signal or a request stopped the training before it was done; the same command goes on with it."""
+
+    exit_code = 0
 
 
 @dataclass(frozen=True)
 class Ending:
-    """Why a training ended, in words, and whether a signal stopped it before it was done."""
+    """Why a training ended, in words, and whether a signal or a request stopped it before it was done."""
 
     reason: str
     interrupted: bool
@@ -41,16 +54,35 @@ def train(
     """
     processes = join_processes(config.device)
     try:
-        if processes.first:
-            run.mkdir(parents=True, exist_ok=True)
-            save_config(config, run / CONFIG)
-        trainer = Trainer(config, task, run, processes, initial)
+        with told(run):
+            if processes.first:
+                run.mkdir(parents=True, exist_ok=True)
+                save_config(config, run / CONFIG)
+            trainer = Trainer(config, task, run, processes, initial)
         reason = trainer.run(resume)
     finally:
         processes.close()
     if not processes.first:
         return None
     return Ending(reason, trainer.interrupted)
+
+
+def save_data(folders: Sequence[Path], run: Path) -> None:
+    """Note in a run's folder which data sets it is trained on."""
+    text = json.dumps({"data": [str(folder.absolute()) for folder in folders]}, indent=1)
+    write_text_atomically(text + "\n", run / DATA)
+
+
+def saved_data(run: Path) -> list[Path]:
+    """Return the data sets that a run is trained on.
+
+    Raises:
+        UsageError: the run does not say.
+    """
+    try:
+        return [Path(name) for name in json.loads((run / DATA).read_text(encoding="utf-8"))["data"]]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UsageError("Say what to train on with --data DATASET.") from error
 
 
 def export(config: TrainingConfig, task: Task, run: Path) -> Path:
@@ -66,13 +98,14 @@ def trained_bundle(config: TrainingConfig, folders: Sequence[Path], run: Path) -
     """Return the bundle of a run, training it first, or going on with it, where it is not finished.
 
     Raises:
-        TrainingError: a signal stopped the training; the same call goes on with it.
+        TrainingStopped: a signal or a request stopped the training; the same call goes on with it.
     """
     bundle = run / BUNDLE
     if not bundle.is_dir():
+        StopRequests(run).forget()
         task = open_task(config, folders)
         ending = train(config, task, run, resume=find_checkpoint(run) is not None)
         if ending is not None and ending.interrupted:
-            raise TrainingError(f"The training in {run} was stopped; the same command goes on with it.")
+            raise TrainingStopped(f"The training in {run} was stopped; the same command goes on with it.")
         export(config, task, run)
     return bundle

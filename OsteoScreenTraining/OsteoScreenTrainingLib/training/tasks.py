@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from .task import Task
 
 #: Names that a configuration's ``task`` may have.
-TASKS = ("segmentation", "classification")
+TASKS = ("segmentation", "classification", "localisation")
 
 
 def open_task(config: TrainingConfig, folders: Sequence[Path]) -> Task:
@@ -27,6 +27,8 @@ def open_task(config: TrainingConfig, folders: Sequence[Path]) -> Task:
         return _segmentation(config, folders)
     if config.task == "classification":
         return _classification(config, folders)
+    if config.task == "localisation":
+        return _localisation(config, folders)
     raise UsageError(f"Unknown task {config.task!r} in the configuration; known are {', '.join(TASKS)}.")
 
 
@@ -62,3 +64,11 @@ def _classification(config: TrainingConfig, folders: Sequence[Path]) -> Task:
     if options.masks in ("drawn", "both"):
         masks.append(None)
     return ClassificationTask(config, data, masks)
+
+
+def _localisation(config: TrainingConfig, folders: Sequence[Path]) -> Task:
+    from .localisation_task import LocalisationTask
+
+    if len(folders) != 1:
+        raise UsageError("A localisation keeps the trunks it simulates in one folder; name one with --data.")
+    return LocalisationTask(config, folders[0])

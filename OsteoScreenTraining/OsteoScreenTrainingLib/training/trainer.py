@@ -8,7 +8,7 @@ import math
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from OsteoScreenLib.errors import UsageError
+from OsteoScreenLib.memory_limits import is_out_of_memory
 
 from .checkpoints import (
     Counters,
@@ -33,6 +34,7 @@ from .logs import RunLog
 from .optimisers import WeightAverage, learning_rate, make_optimiser
 from .prefetch import Prefetcher
 from .processes import Processes
+from .stopping import StopRequests
 from .task import Task
 
 #: Steps between two rows of the log.
@@ -44,7 +46,8 @@ _LOOK_STEPS = 10
 class Trainer:
     """Trains one network for a task inside a run folder.
 
-    ``run()`` may be called once; :attr:`counters` and :attr:`average` tell the outcome. What reaches disk: ``log.csv``,
+    ``run()`` may be called once; :attr:`counters` and :attr:`average` tell the outcome, and :attr:`interrupted` whether
+    a signal or a request (see :mod:`.stopping`) stopped it before its budget was spent. What reaches disk: ``log.csv``,
     ``tensorboard/``, ``checkpoints/``.
     """
 
@@ -82,19 +85,17 @@ class Trainer:
         self.optimiser = make_optimiser(self.network, config.optimiser)
         self.scaler = torch.amp.GradScaler("cuda", enabled=self.precision == torch.float16)
         self.counters = Counters()
+        self.interrupted = False
         self._signal: str | None = None
+        self._validated = 0
+        self._requests = StopRequests(run) if processes.first else None
         self._since = time.monotonic()
         self._last_checkpoint = time.monotonic()
 
     # -- the loop ---------------------------------------------------------------------------------------------------
 
-    @property
-    def interrupted(self) -> bool:
-        """Whether a signal stopped the run before its budget was spent."""
-        return self._signal is not None and self._progress() < 1
-
     def run(self, resume: bool = False) -> str:
-        """Train until the budget is spent, patience runs out or a signal asks to stop; return which, in words.
+        """Train until the budget is spent, patience runs out, or a signal or a request asks to stop; return which.
 
         Raises:
             TrainingError: the loss is no longer finite, memory or disk ran out; the last good checkpoint is kept.
@@ -105,7 +106,7 @@ class Trainer:
         first = self.counters.step
         self._since = self._last_checkpoint = time.monotonic()
         with contextlib.ExitStack() as stack:
-            stack.enter_context(self._told())
+            stack.enter_context(told(self.folder, lambda: f"At step {self.counters.step} "))
             stack.enter_context(self._signals())
             log = RunLog(self.folder, first) if self.processes.first else None
             if log is not None:
@@ -147,12 +148,12 @@ class Trainer:
                 if log is not None:
                     log.add(step, values)
             if self.config.validation.every_steps and step % self.config.validation.every_steps == 0:
-                self._validate(log)
-                window.restart()
+                with window.aside():
+                    self._validate(log)
             if self._checkpoint_due():
                 window.look(step)
-                self._checkpoint()
-                window.restart()
+                with window.aside():
+                    self._checkpoint()
         window.look(self.counters.step)
         return reason
 
@@ -205,16 +206,18 @@ class Trainer:
 
     def _finished(self) -> str | None:
         patience = self.config.validation.patience
-        reason = None
-        if self._progress() >= 1:
-            reason = "the budget is spent"
-        elif patience and self.counters.stale >= patience:
-            reason = f"{patience} validations in a row brought nothing better"
-        elif self._signal:
-            reason = f"stopped by {self._signal}; go on with --resume"
-        # A clock or a signal may have struck one process only: all stop when one does.
-        if self.processes.agree(reason is not None):
-            return reason or "another process stopped"
+        spent = self._progress() >= 1
+        # Steps are counted alike everywhere; a clock may have struck in one process only: all stop when one does.
+        if self.processes.agree(spent) if self.config.minutes else spent:
+            return "the budget is spent"
+        if patience and self.counters.stale >= patience:
+            return f"{patience} validations in a row brought nothing better"
+        requested = self._requests is not None and self._requests.made()
+        if self.processes.agree(requested or self._signal is not None):
+            self.interrupted = True
+            if self._requests is not None:
+                self._requests.follow()
+            return f"stopped by {'request' if requested else self._signal or 'another process'}; go on with --resume"
         return None
 
     @contextlib.contextmanager
@@ -235,38 +238,12 @@ class Trainer:
             for number, handler in previous.items():
                 signal.signal(number, handler)
 
-    @contextlib.contextmanager
-    def _told(self) -> Iterator[None]:
-        """Turn what can happen to any run into a sentence with what to do next."""
-        try:
-            yield
-        except (MemoryError, RuntimeError) as error:
-            if not _is_out_of_memory(error):
-                raise
-            raise TrainingError(
-                f"{self._at()}memory ran out; {self._kept()}Use a smaller batch or more micro_batches."
-            ) from error
-        except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-                raise
-            raise TrainingError(f"{self._at()}the disk is full; {self._kept()}Make room and use --resume.") from error
-        except FloatingPointError as error:
-            raise TrainingError(
-                f"{error}; {self._kept()}Lower optimiser.learning_rate or set precision to float32, and use --resume."
-            ) from error
-
-    def _at(self) -> str:
-        return f"At step {self.counters.step} "
-
-    def _kept(self) -> str:
-        last = find_checkpoint(self.folder)
-        return f"the checkpoint {last} is kept. " if last else "there is no checkpoint yet. "
-
     # -- validation and checkpoints ---------------------------------------------------------------------------------
 
     def _validate(self, log: RunLog | None) -> None:
-        if self.counters.step == 0:
+        if self.counters.step in (0, self._validated):
             return
+        self._validated = self.counters.step
         self.task.check()
         self.processes.average_buffers(self.network, self.average.network)
         metrics: dict[str, float] = {}
@@ -336,13 +313,16 @@ class _Window:
     def __init__(self) -> None:
         self._losses: list[Tensor] = []
         self._waited = 0.0
-        self._count = 0
-        self._busy = 0.0
-        self.restart()
-
-    def restart(self) -> None:
-        """Start the clock again, so that validation and checkpoints do not count as training."""
         self._start = time.perf_counter()
+
+    @contextlib.contextmanager
+    def aside(self) -> Iterator[None]:
+        """Stop the clock: validation and checkpoints do not count as training."""
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            self._start += time.perf_counter() - began
 
     def add(self, loss: Tensor) -> None:
         self._losses.append(loss)
@@ -361,15 +341,40 @@ class _Window:
             "images_per_s": len(self._losses) * batch / elapsed,
             "waiting": min(1.0, (waited_s - self._waited) / elapsed),
         }
-        self._losses, self._waited = [], waited_s
-        self.restart()
+        self._losses, self._waited, self._start = [], waited_s, time.perf_counter()
         return values
 
 
-def _is_out_of_memory(error: BaseException) -> bool:
-    # The CPU's allocator raises a plain RuntimeError.
-    said = ("out of memory", "can't allocate memory")
-    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or any(text in str(error) for text in said)
+@contextlib.contextmanager
+def told(run: Path, at: Callable[[], str] = str) -> Iterator[None]:
+    """Turn what can happen to any run into a sentence with what to do next; ``at()`` begins it."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise TrainingError(
+            f"{_begin(at() + 'memory ran out')}; {_kept(run)}Use a smaller batch or more micro_batches."
+        ) from error
+    except OSError as error:
+        if not run.is_dir():
+            raise TrainingError(f"The run's folder {run} has vanished; put it back and use --resume.") from error
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise TrainingError(f"{_begin(at() + 'the disk is full')}; {_kept(run)}Make room and use --resume.") from error
+    except FloatingPointError as error:
+        raise TrainingError(
+            f"{error}; {_kept(run)}Lower optimiser.learning_rate or set precision to float32, and use --resume."
+        ) from error
+
+
+def _begin(words: str) -> str:
+    return words[:1].upper() + words[1:]
+
+
+def _kept(run: Path) -> str:
+    last = find_checkpoint(run)
+    return f"the checkpoint {last} is kept. " if last else "there is no checkpoint yet. "
 
 
 def load_weights(network: nn.Module, weights: dict[str, Tensor]) -> None:

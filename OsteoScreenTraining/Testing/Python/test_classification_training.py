@@ -351,7 +351,8 @@ def test_stopped_and_resumed_is_the_same_bit_for_bit(
     assert main([*command, "-o", str(tmp_path / "straight")]) == 0
     with monkeypatch.context() as patch:
         patch.setattr("OsteoScreenTrainingLib.training.classification_task.ClassificationTask", _Interrupted)
-        main([*command, "-o", str(tmp_path / "stopped")])
+        assert main([*command, "-o", str(tmp_path / "stopped")]) == 0
+    assert not (tmp_path / "stopped" / "bundle").exists()
     assert "go on with --resume" in capsys.readouterr().err
     assert (tmp_path / "stopped" / "checkpoints" / "step-00000005").is_dir()
     resume = ["train", "classification", "--data", str(subject_set), "-o", str(tmp_path / "stopped"), "--resume"]

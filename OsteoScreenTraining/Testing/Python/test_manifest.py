@@ -93,7 +93,7 @@ def test_the_individuals_bmd_is_the_mean_where_it_is_not_given():
         ({"mineral": "calcium"}, "mineral: 'calcium' is not one of"),
         ({"series_uid": "1.2.x"}, "series_uid: '1.2.x' does not match"),
         ({"findings": "tumour"}, "findings: 'tumour'.*implant, fracture or degeneration"),
-        ({"calibration_slope": "0.7"}, "the row: 'calibration_intercept' is a dependency of 'calibration_slope'"),
+        ({"calibration_slope": "0.7"}, "calibration_intercept is missing beside the other; fill in both"),
         ({"calibration_slope": "7", "calibration_intercept": "0"}, "calibration_slope: 7.0 is greater.*0.60 and 0.93"),
     ],
 )

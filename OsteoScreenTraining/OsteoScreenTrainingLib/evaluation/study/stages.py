@@ -14,6 +14,8 @@ from typing import Any
 from OsteoScreenLib.errors import InputError, UsageError
 from OsteoScreenLib.results_io import write_text_atomically
 
+from ...control.job_files import is_job_file
+
 IDENTITY, FOLDER = "study.json", "stages"
 
 
@@ -37,7 +39,7 @@ class Stages:
                 raise UsageError(
                     f"{folder} holds a study that differs in {', '.join(differing)}; name another folder with -o."
                 )
-        elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        elif folder.exists() and not (folder.is_dir() and all(is_job_file(path.name) for path in folder.iterdir())):
             raise UsageError(f"{folder} holds something that is no study; name another folder with -o.")
         else:
             write_text_atomically(json.dumps(identity, indent=1) + "\n", path)

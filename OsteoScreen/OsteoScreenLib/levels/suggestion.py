@@ -1,0 +1,109 @@
+"""Suggested levels: from the spine that the localiser found to L1 and L2, for a reader to confirm."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..errors import UsageError
+from ..localisation.spine import LocalisedSpine, LocalisedVertebra
+from ..results import Level
+from .chosen import level_at
+from .snapping import snap_to_centre
+
+if TYPE_CHECKING:
+    from ..ct import CT
+
+#: A name less probable than this is not suggested: a wrong level is worse than none. Chosen on simulated trunks that
+#: the localiser was not trained on; see its bundle's card.
+CONFIDENT = 0.95
+#: Snapping that moves a level further than this, mm, has found another body's endplates; the localiser's place is kept.
+#: Half a body is 12 mm, and the localiser's own error a quarter of that.
+MOST_SNAPPED_MM = 10.0
+
+
+@dataclass(frozen=True)
+class SuggestedLevel:
+    """A level found by itself.
+
+    level : on its slice; ``set_by`` "suggested", not confirmed
+    probability : that the vertebra has this name
+    tilt_deg : angle between the body's axis and the slices' normal; the slice cuts the body so much askew
+    snapped : whether the slice is half-way between endplates that were seen on the scan itself, or where the localiser
+        estimates the body's centre
+    """
+
+    level: Level
+    probability: float
+    tilt_deg: float
+    snapped: bool
+
+
+@dataclass(frozen=True)
+class Suggestion:
+    """The levels that are suggested, by name, why others are not, and what the names rest on."""
+
+    levels: dict[str, SuggestedLevel]
+    refused: dict[str, str]
+    reasons: tuple[str, ...]
+
+
+def suggest_levels(
+    ct: CT, spine: LocalisedSpine, names: Sequence[str] = ("L1", "L2"), *, confident: float = CONFIDENT
+) -> Suggestion:
+    """Return the levels called ``names`` that the spine shows, each on the slice half-way between its endplates.
+
+    A level is refused, with the reason, where the localiser abstains, the vertebra is not seen or is cut by the scan's
+    end, or its name is less probable than ``confident``.
+    """
+    levels: dict[str, SuggestedLevel] = {}
+    refused: dict[str, str] = {}
+    for name in names:
+        why = _refusal(spine, name, confident)
+        vertebra = spine.vertebra(name)
+        if why is not None or vertebra is None:
+            refused[name] = why or f"{name} is not seen."
+        else:
+            levels[name] = _suggested(ct, vertebra)
+    return Suggestion(levels, refused, spine.reasons)
+
+
+def _refusal(spine: LocalisedSpine, name: str, confident: float) -> str | None:
+    """Return why a level is not suggested, a sentence, or None where it is."""
+    if spine.abstains is not None:
+        return spine.abstains
+    vertebra = spine.vertebra(name)
+    if vertebra is None:
+        seen = f"{spine.vertebrae[0].name} to {spine.vertebrae[-1].name}" if spine.vertebrae else "no vertebra"
+        return f"{name} is not in the field of view, which shows {seen}."
+    if not vertebra.whole:
+        return f"{name} is cut by the end of the scan."
+    if vertebra.probability < confident:
+        others = [f"{other} has {100 * share:.0f} %" for other, share in filter(None, (vertebra.up, vertebra.down))]
+        return (
+            f"It is not certain enough which vertebra is {name}: the one at S = {vertebra.centre[2]:.0f} mm is so with "
+            f"{100 * vertebra.probability:.0f} % ({', '.join(others)}); choose the level by eye."
+        )
+    return None
+
+
+def _suggested(ct: CT, vertebra: LocalisedVertebra) -> SuggestedLevel:
+    slices = ct.geometry.shape[0]
+    centre = np.array(vertebra.centre)
+    k = int(np.clip(round(float(ct.geometry.ijk(centre)[2])), 0, slices - 1))
+    found = level_at(ct, k, vertebra.name, "suggested", confirmed=False)
+    snapped = False
+    try:
+        moved = snap_to_centre(ct, found, (vertebra.centre[0], vertebra.centre[1]))
+    except UsageError:
+        pass
+    else:
+        snapped = abs(moved.z_mm - vertebra.centre[2]) <= MOST_SNAPPED_MM
+        found = replace(moved, set_by="suggested") if snapped else found
+    axis = np.array(vertebra.upper) - np.array(vertebra.lower)
+    axis = axis / max(float(np.linalg.norm(axis)), 1e-6)
+    tilt = float(np.degrees(np.arccos(np.clip(abs(axis @ ct.geometry.normal), 0.0, 1.0))))
+    return SuggestedLevel(found, vertebra.probability, tilt, snapped)

@@ -1,0 +1,54 @@
+"""The outlines that a manifest names: one file or folder, or several that each hold some of the levels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from OsteoScreenLib.ct import open_ct
+from OsteoScreenLib.errors import InputError
+from OsteoScreenLib.levels import VertebraMask, read_vertebrae, vertebra_named
+
+#: What stands between the paths in a cell of the manifest.
+SEPARATOR = ";"
+#: Formats that hold one number per voxel and nothing that names it.
+_BARE = (".nii", ".nii.gz", ".nrrd", ".nhdr", ".mha", ".mhd")
+
+
+def mask_paths(folder: Path, cell: str) -> list[Path]:
+    """Return the paths in a cell of the column ``masks``, relative ones taken from the data set's ``folder``."""
+    return [folder / part.strip() for part in cell.split(SEPARATOR) if part.strip()]
+
+
+def read_masks(paths: Sequence[Path], levels: Sequence[str]) -> dict[str, VertebraMask]:
+    """Return the outlines of ``levels`` that the files hold; levels that none of them holds are left out.
+
+    Each is a Slicer ``.seg.nrrd``, a NIfTI, NRRD or MetaImage label map, a DICOM SEG or a folder of files named after
+    vertebrae. Among several, a label map named after a vertebra (``vertebrae_L1.nii.gz``) is that vertebra.
+
+    Raises:
+        InputError: one cannot be read, or holds none of the levels, or two hold the same one.
+        UsageError: one is not there.
+    """
+    found: dict[str, VertebraMask] = {}
+    for path in paths:
+        for level, mask in _read_one(path, levels, among_others=len(paths) > 1).items():
+            if level in found:
+                raise InputError(f"{path.name} holds {level}, as does another of the files; name one of them.")
+            found[level] = mask
+    return found
+
+
+def _read_one(path: Path, levels: Sequence[str], among_others: bool) -> dict[str, VertebraMask]:
+    name = path.name.lower()
+    suffix = next((suffix for suffix in sorted(_BARE, key=len, reverse=True) if name.endswith(suffix)), "")
+    level = vertebra_named(path.name[: -len(suffix)]) if suffix else None
+    if not among_others or level is None or level not in levels or ".seg." in name or not path.is_file():
+        return read_vertebrae(path, list(levels))
+    ct = open_ct(path)
+    mask = np.stack([ct.slice(k) > 0 for k in range(ct.geometry.shape[0])])
+    if not mask.any():
+        raise InputError(f"{path.name} is empty; draw {level} again.")
+    return {level: VertebraMask(level, mask, ct.geometry)}

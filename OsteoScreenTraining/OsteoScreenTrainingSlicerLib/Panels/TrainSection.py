@@ -1,0 +1,142 @@
+"""Section 2: a training, started, followed, paused and resumed by its folder."""
+
+import os
+
+from slicer.i18n import tr as _
+
+from OsteoScreenSlicerLib.Errors import ModuleError
+
+from .. import Jobs, Plots
+from ..Parameters import NetworkChoice
+from .JobsSection import JobsSection
+
+# How a score is called, by the task.
+_SCORES = {"segmentation": "DSC", "classification": "AUC"}
+
+
+class TrainSection(JobsSection):
+    """Starts trainings and shows how they are. Closing the panel or Slicer does not end them."""
+
+    def __init__(self, panel):
+        JobsSection.__init__(self, panel)
+        ui = self.ui
+        ui.runFolderButton.connect("clicked()", lambda: self.chooseFolder(_("Choose a run folder"), "runFolder"))
+        ui.startButton.connect("clicked()", self.onStart)
+        ui.pauseButton.connect("clicked()", self.onPause)
+        ui.resumeButton.connect("clicked()", self.onResume)
+        ui.stopButton.connect("clicked()", self.onStop)
+        ui.curveButton.connect("clicked()", self.onCurve)
+        self._curveOf = ""
+
+    def update(self):
+        """Show the training in the run folder; its curve follows where it is shown."""
+        folder = self.panel.parameterNode.runFolder
+        state, progress = self.look(folder)
+        running = state is not None and state.state == "running"
+        started = progress is not None and progress.step > 0
+        self.ui.startButton.enabled = bool(folder) and not running and not started
+        self.ui.pauseButton.enabled = self.ui.stopButton.enabled = running
+        self.ui.resumeButton.enabled = not running and progress is not None and progress.resumable
+        self.ui.curveButton.enabled = started
+        self.ui.trainProgressBar.value = round(1000 * _share(progress))
+        self.ui.trainStateLabel.text = self._describe(folder, state, progress)
+        if folder and folder == self._curveOf and started:
+            self.showCurve(progress)
+
+    def look(self, folder):
+        """Return (job state, run progress) of a run folder; None for what is not there."""
+        if not folder:
+            return None, None
+        from OsteoScreenTrainingLib.control.runs import read_run
+
+        state = Jobs.state(folder)
+        return state, read_run(folder) if os.path.isdir(folder) else None
+
+    def onStart(self):
+        """Start a new training."""
+        parameters = self.panel.parameterNode
+        with self.attempt(_("The training could not be started.")):
+            if not parameters.dataFolder:
+                raise ModuleError(_("Choose the folder of a data set first."))
+            if not parameters.runFolder:
+                raise ModuleError(_("Choose a run folder first: an empty one."))
+        self.startJob(_("Training"), self.arguments(), parameters.runFolder)
+
+    def onResume(self):
+        """Go on from the last checkpoint."""
+        parameters = self.panel.parameterNode
+        _state, progress = self.look(parameters.runFolder)
+        data = [str(folder) for folder in progress.data] or [self._data()]
+        arguments = ["train", progress.task, "--data", *data, "-o", parameters.runFolder, "--resume"]
+        self.startJob(_("Training"), arguments, parameters.runFolder)
+
+    def onPause(self):
+        """End in order after the current step."""
+        with self.attempt(_("The training could not be paused.")):
+            Jobs.pause(self.panel.parameterNode.runFolder)
+            self.panel.run.say(_("The training ends after its current step; Resume goes on from there."))
+        self.panel.updatePanel()
+
+    def onStop(self):
+        """End at once."""
+        with self.attempt(_("The training could not be stopped.")):
+            Jobs.kill(self.panel.parameterNode.runFolder)
+            self.panel.run.say(_("Stopped; Resume goes on from the last checkpoint."))
+        self.panel.updatePanel()
+
+    def onCurve(self):
+        """Show the learning curve in a plot view, and keep it up to date."""
+        with self.attempt(_("The learning curve could not be shown.")):
+            folder = self.panel.parameterNode.runFolder
+            _state, progress = self.look(folder)
+            Plots.bring(self.showCurve(progress))
+            self._curveOf = folder
+
+    def showCurve(self, progress):
+        """Plot loss and score against the step; return the chart node."""
+        score = _SCORES.get(progress.task, _("score"))
+        rows = progress.rows
+        columns = {_("step"): rows["step"], _("loss"): rows["loss"]}
+        if "val_score" in rows:
+            columns[score] = rows["val_score"]
+        titles = (_("Training"), _("step"), _("loss, {score}").format(score=score))
+        return Plots.showLines(_("Learning curve"), columns, _("step"), titles)
+
+    def arguments(self):
+        """Return the command line of a new training as it is chosen."""
+        parameters = self.panel.parameterNode
+        network = parameters.network
+        words = ["train", network.task, "--data", self._data(), "-o", parameters.runFolder]
+        words += ["--preset", parameters.preset.engineName, "--device", parameters.device.engineName]
+        if network is not NetworkChoice.SEGMENTATION:
+            words += ["--model", network.kind]
+        return words
+
+    def _data(self):
+        return self.panel.parameterNode.dataFolder
+
+    def _describe(self, folder, state, progress):
+        if not folder:
+            return _("Choose a run folder: an empty one for a new training, or that of an earlier one.")
+        lines = [self.describeJob(_("The training"), state)] if state is not None else []
+        if progress is not None and progress.step:
+            of = f" / {progress.steps}" if progress.steps else ""
+            lines.append(_("Step {step}{of}, {minutes:.1f} min.").format(
+                step=progress.step, of=of, minutes=progress.seconds / 60
+            ))  # fmt: skip
+            if progress.remaining_s is not None and state is not None and state.state == "running":
+                lines.append(_("About {minutes:.0f} min left.").format(minutes=progress.remaining_s / 60))
+            if progress.best_score is not None:
+                lines.append(_("Best {score}: {value:.3f}, at step {step}.").format(
+                    score=_SCORES.get(progress.task, _("score")), value=progress.best_score, step=progress.best_step
+                ))  # fmt: skip
+        return "\n".join(line for line in lines if line) or _("Nothing was trained here yet.")
+
+
+def _share(progress):
+    """Return the share of the budget that is spent, 0 to 1; 0 where it is not known."""
+    if progress is None or not progress.step:
+        return 0.0
+    bySteps = progress.step / progress.steps if progress.steps else 0.0
+    byTime = progress.seconds / (60 * progress.minutes) if progress.minutes else 0.0
+    return min(max(bySteps, byTime), 1.0)

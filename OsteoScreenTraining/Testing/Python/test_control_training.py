@@ -1,0 +1,405 @@
+"""Trainings as jobs: they stop, go on, are killed, and tell what ended them."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from OsteoScreenLib.cli import main
+from OsteoScreenLib.models import load_bundle
+from OsteoScreenTrainingLib.control.job_files import load_job
+from OsteoScreenTrainingLib.control.jobs import kill_job, read_job, request_stop, start_job
+from OsteoScreenTrainingLib.control.runs import read_run
+from OsteoScreenTrainingLib.training.checkpoints import (
+    Counters,
+    find_checkpoint,
+    load_checkpoint,
+    remove_older,
+    save_checkpoint,
+)
+from OsteoScreenTrainingLib.training.config import from_dict, save_config
+
+
+@pytest.fixture
+def paths(repository):
+    return [str(repository / "OsteoScreen"), str(repository / "OsteoScreenTraining")]
+
+
+@pytest.fixture
+def start(paths):
+    """Return what starts a training as a job in its own run's folder; what still runs afterwards is ended."""
+    folders = []
+
+    def begin(data, run, config=None, *more):
+        folders.append(run)
+        arguments = ["train", "segmentation", "--data", str(data), "-o", str(run), *more]
+        if config is not None:
+            arguments += ["--config", str(_saved(config, run.with_suffix(".json")))]
+        start_job(arguments, run, python=[sys.executable], search_path=paths)
+
+    yield begin
+    for folder in folders:
+        if read_job(folder).state == "running":
+            kill_job(folder)
+            _end(folder)
+
+
+def _saved(values, path: Path) -> Path:
+    save_config(from_dict(values), path)
+    return path
+
+
+def _end(run, seconds=240.0):
+    deadline = time.monotonic() + seconds
+    while (found := read_job(run)).state == "running":
+        assert time.monotonic() < deadline, found
+        time.sleep(0.05)
+    return found
+
+
+def _await_step(run, step, seconds=240.0):
+    deadline = time.monotonic() + seconds
+    while (found := _step(run)) < step:
+        job = read_job(run)
+        assert job.state == "running", job
+        assert time.monotonic() < deadline, job
+        time.sleep(0.02)
+    return found
+
+
+def _step(run) -> int:
+    folder = find_checkpoint(run)
+    return -1 if folder is None else int(folder.name.split("-")[1].split(".")[0])
+
+
+#: Goes on for hours, a checkpoint every few steps.
+ENDLESS = {"steps": 200_000, "checkpoints": {"every_steps": 5, "every_minutes": 0}}
+
+
+def test_a_training_stops_by_request_and_goes_on(tiny_config, slice_set, tmp_path, start):
+    run = tmp_path / "run"
+    start(slice_set, run, tiny_config(**ENDLESS))
+    _await_step(run, 25)  # the first row of the log, which says how fast it goes, is that of step 20
+    request_stop(run)
+    job = _end(run)
+    assert (job.state, job.exit_code) == ("paused", 0), job
+    assert "in good order" in job.message and "--resume" in job.message
+    assert "stopped by request; go on with --resume" in job.log_tail
+    assert not (run / "bundle").exists() and not (run / "stop").exists()
+    stopped = _step(run)
+    found = read_run(run)
+    assert found.resumable and found.bundle is None and found.step == stopped and found.data == (slice_set,)
+    assert found.remaining_s and found.remaining_s > 0
+
+    saved = json.loads((run / "config.json").read_text())
+    (run / "config.json").write_text(json.dumps(saved | {"steps": stopped + 3}))
+    start(slice_set, run, None, "--resume")
+    job = _end(run)
+    assert (job.state, job.exit_code) == ("finished", 0), job
+    assert _step(run) == stopped + 3
+    assert read_run(run).bundle == run / "bundle"
+
+
+def test_a_stop_file_alone_is_enough_and_an_old_one_is_none(tiny_config, slice_set, tmp_path, monkeypatch, capsys):
+    """As on a workstation, where no job stands over the training."""
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "stop").touch()
+    command = ["train", "segmentation", "--data", str(slice_set), "-o", str(run)]
+    config = ["--config", str(_saved(tiny_config(steps=3), tmp_path / "three.json"))]
+    assert main([*command, *config]) == 0
+    assert (run / "bundle").is_dir() and _step(run) == 3
+
+    shutil.rmtree(run)
+    from OsteoScreenTrainingLib.training.segmentation_task import SegmentationTask
+
+    loss = SegmentationTask.loss
+
+    def asked(self, outputs, target):
+        (run / "stop").touch()
+        return loss(self, outputs, target)
+
+    monkeypatch.setattr(SegmentationTask, "loss", asked)
+    config = ["--config", str(_saved(tiny_config(**ENDLESS), tmp_path / "endless.json"))]
+    assert main([*command, *config]) == 0
+    said = capsys.readouterr()
+    assert "stopped by request; go on with --resume" in said.err
+    assert not (run / "bundle").exists() and not (run / "stop").exists() and _step(run) >= 1
+    # What it has learnt so far can be had all the same.
+    assert main(["train", "segmentation", "-o", str(run), "--export", "--name", "half-way", "--version", "0.5.0"]) == 0
+    bundle = load_bundle(run / "bundle")
+    assert (bundle.name, bundle.version) == ("half-way", "0.5.0")
+
+
+def test_a_killed_training_is_a_crash_that_goes_on(tiny_config, slice_set, tmp_path, start):
+    run = tmp_path / "run"
+    start(slice_set, run, tiny_config(**ENDLESS))
+    before = _await_step(run, 5)
+    os.kill(load_job(run)["command_pid"], signal.SIGKILL)
+    job = _end(run)
+    assert job.state == "crashed" and "--resume" in job.message and "killed" in job.message
+    start(slice_set, run, None, "--resume")
+    assert _await_step(run, before + 5) > before
+    request_stop(run)
+    assert _end(run).state == "paused"
+
+
+def test_a_study_stops_by_request(make_subject_set, subjects_of, tiny_config, tmp_path, paths):
+    data, job, out = make_subject_set(tmp_path / "set", subjects_of()), tmp_path / "job", tmp_path / "study"
+    tiny = tiny_config(**ENDLESS)
+    parts = {name: tiny[name] for name in ("steps", "batch", "network", "patches", "optimiser", "checkpoints")}
+    (tmp_path / "slow.json").write_text(json.dumps({"sizes": [8], "segmentation": parts}))
+    words = ["study", "--data", data, "--split", "random", "--profile", tmp_path / "slow.json", "-o", out]
+    start_job([str(word) for word in words], job, python=[sys.executable], search_path=paths)
+    deadline = time.monotonic() + 240
+    while _step(out / "runs" / "dcnn-00008-0") < 5:
+        assert read_job(job).state == "running" and time.monotonic() < deadline, read_job(job)
+        time.sleep(0.05)
+    request_stop(job)
+    found = _end(job)
+    assert (found.state, found.exit_code) == ("paused", 0), found
+    assert "the same command goes on with it" in found.log_tail
+    assert not (out / "runs" / "dcnn-00008-0" / "bundle").exists()
+
+
+def test_torchrun_stops_by_request_too(tiny_config, slice_set, tmp_path, paths):
+    run = tmp_path / "run"
+    command = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "OsteoScreenLib", "train"]
+    command += ["segmentation", "--data", slice_set, "-o", run]
+    command += ["--config", _saved(tiny_config(**ENDLESS), tmp_path / "endless.json")]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1"}
+    with open(tmp_path / "said.txt", "w") as log:
+        process = subprocess.Popen([sys.executable, *map(str, command)], env=environment, stdout=log, stderr=log)
+        try:
+            deadline = time.monotonic() + 240
+            while _step(run) < 5:
+                assert process.poll() is None and time.monotonic() < deadline, (tmp_path / "said.txt").read_text()
+                time.sleep(0.05)
+            (run / "stop").touch()
+            assert process.wait(120) == 0, (tmp_path / "said.txt").read_text()
+        finally:
+            process.terminate()
+            process.wait()
+    assert "stopped by request; go on with --resume" in (tmp_path / "said.txt").read_text()
+    assert not (run / "bundle").exists() and not (run / "stop").exists()
+    load_checkpoint(find_checkpoint(run))
+
+
+# -- what ends a training ends in a sentence, and the last good checkpoint is kept
+
+
+def _failed(run, sentence):
+    job = _end(run)
+    assert job.state == "failed" and job.exit_code not in (0, None), job
+    assert sentence in job.message, job
+    assert str(find_checkpoint(run)) in job.message or "vanished" in job.message
+    load_checkpoint(find_checkpoint(run))
+    assert not list((run / "checkpoints").glob(".*.part"))
+    return job
+
+
+def test_a_loss_that_is_nan(tiny_config, slice_set, tmp_path, start):
+    values = tiny_config(**ENDLESS)
+    values["optimiser"] = {"name": "sgd", "learning_rate": 1e36, "warmup_steps": 0, "clip_norm": 0.0}
+    values["checkpoints"]["every_steps"] = 1
+    run = tmp_path / "run"
+    start(slice_set, run, values)
+    _failed(run, "NaN or infinite")
+
+
+def test_memory_that_runs_out(tiny_config, slice_set, tmp_path, start):
+    run = tmp_path / "run"
+    start(slice_set, run, tiny_config(steps=2))
+    assert _end(run).state == "finished"
+    shutil.rmtree(run / "bundle")
+    saved = json.loads((run / "config.json").read_text())
+    # 64 GB and more for the patches of one batch: refused by the system, not swapped.
+    saved |= {"steps": 9, "batch": 64, "patches": saved["patches"] | {"size": 65536}}
+    (run / "config.json").write_text(json.dumps(saved))
+    start(slice_set, run, None, "--resume")
+    _failed(run, "memory ran out")
+
+
+def test_data_that_vanish(tiny_config, make_slice_set, tmp_path, start):
+    data = make_slice_set(tmp_path / "data")
+    values = tiny_config(**ENDLESS)
+    values["validation"]["every_steps"] = 20
+    run = tmp_path / "run"
+    start(data, run, values)
+    _await_step(run, 5)
+    data.rename(tmp_path / "elsewhere")
+    _failed(run, "has vanished; put it back and go on with --resume")
+    (tmp_path / "elsewhere").rename(data)
+    start(data, run, None, "--resume")
+    _await_step(run, _step(run) + 5)
+
+
+def test_a_full_disk(tiny_config, slice_set, tmp_path, start):
+    small = tmp_path / "small"
+    small.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", str(small)], check=False).returncode:
+        pytest.skip("only root can mount a small disk")
+    try:
+        run = small / "run"
+        start(slice_set, run, tiny_config(**ENDLESS))
+        _await_step(run, 5)
+        with contextlib.suppress(OSError), open(small / "filler", "wb", buffering=0) as file:
+            while True:
+                file.write(bytes(4096))
+        job = _failed(run, "disk is full")
+        assert job.exit_code == 1 and "Make room and use --resume" in job.message
+        (small / "filler").unlink()
+        start(slice_set, run, None, "--resume")
+        _await_step(run, _step(run) + 5)
+        kill_job(run)
+        _end(run)
+    finally:
+        subprocess.run(["umount", "-l", str(small)], check=False)
+
+
+def test_a_checkpoint_that_is_replaced_is_never_gone(tmp_path, monkeypatch):
+    """The same step is written again when a training stops just after a checkpoint."""
+    folder, counters = tmp_path / "checkpoints" / "step-00000004", Counters(step=4)
+    save_checkpoint(folder, {"network": {"a": torch.zeros(3)}}, {}, counters)
+    replace, left = os.replace, [1]
+
+    def dies(source, target):
+        if not left:
+            raise KeyboardInterrupt
+        left.pop()
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", dies)
+    with pytest.raises(KeyboardInterrupt):
+        save_checkpoint(folder, {"network": {"a": torch.ones(3)}}, {}, counters)
+    monkeypatch.undo()
+    assert not folder.exists()
+    assert load_checkpoint(find_checkpoint(tmp_path))[0]["network"]["a"].sum() == 0
+    assert _step(tmp_path) == 4
+    save_checkpoint(folder, {"network": {"a": torch.ones(3)}}, {}, counters)
+    assert load_checkpoint(find_checkpoint(tmp_path))[0]["network"]["a"].sum() == 3
+    (folder.parent / ".step-00000003.old").mkdir()
+    (folder.parent / ".step-00000003.part").mkdir()
+    assert find_checkpoint(tmp_path) == folder
+    remove_older(folder)
+    assert [path.name for path in folder.parent.iterdir()] == ["step-00000004"]
+
+
+# -- kill -9, fifty times
+
+#: Imports everything once, and forks a process for each training: what is killed is a process, what waits is not torch.
+ZYGOTE = """
+import os, sys
+sys.path[:0] = sys.argv[1].split(os.pathsep)
+import torch
+torch.set_num_threads(1)
+import torch._dynamo, torch.utils.tensorboard
+from OsteoScreenLib.cli import main
+import OsteoScreenTrainingLib.cli.train, OsteoScreenTrainingLib.training.running, OsteoScreenTrainingLib.datasets.splits
+import OsteoScreenTrainingLib.training.segmentation_task, OsteoScreenTrainingLib.control.exporting
+print("ready", flush=True)
+while line := sys.stdin.readline():
+    pid = os.fork()
+    if not pid:
+        os.close(0)
+        os.dup2(2, 1)
+        os._exit(main(line.rstrip("\\n").split("\\t")))
+    print(pid, flush=True)
+    print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
+"""
+KILLS, STEPS = 50, 200
+
+
+class _Trainings:
+    """Starts trainings one after another."""
+
+    def __init__(self, paths, log):
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", ZYGOTE, os.pathsep.join(paths)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True,
+        )  # fmt: skip
+        assert self._process.stdout.readline() == "ready\n"
+
+    def start(self, arguments) -> int:
+        self._process.stdin.write("\t".join(map(str, arguments)) + "\n")
+        self._process.stdin.flush()
+        return int(self._process.stdout.readline())
+
+    def end(self) -> int:
+        return int(self._process.stdout.readline())
+
+    def close(self) -> None:
+        self._process.communicate()
+
+
+@pytest.mark.slow
+def test_killed_fifty_times_it_always_goes_on(tiny_config, slice_set, tmp_path, paths, assert_same_checkpoint):
+    values = tiny_config(steps=STEPS, batch=2, checkpoints={"every_steps": 1, "every_minutes": 0})
+    values["validation"] |= {"every_steps": 7, "most": 2}
+    straight, run = tmp_path / "straight", tmp_path / "run"
+    seldom = values | {"checkpoints": {"every_steps": 0, "every_minutes": 0}}
+    command = ["train", "segmentation", "--data", slice_set, "--config"]
+    rng = random.Random(7)
+    with open(tmp_path / "said.txt", "w") as log:
+        trainings = _Trainings(paths, log)
+        trainings.start([*command, _saved(seldom, tmp_path / "seldom.json"), "-o", straight])
+        assert trainings.end() == 0
+        command += [_saved(values, tmp_path / "often.json"), "-o", run]
+        stood = -1
+        where = {"before the first step": 0, "later": 0}
+        for _ in range(KILLS):
+            goes_on = ["--resume"] if find_checkpoint(run) is not None else []
+            pid = trainings.start([*command, *goes_on])
+            _wait_a_while(run, stood, rng)
+            os.kill(pid, signal.SIGKILL)
+            assert trainings.end() == -signal.SIGKILL, (tmp_path / "said.txt").read_text()[-2000:]
+            now = _whole(run)
+            assert now >= stood
+            where["later" if now > stood else "before the first step"] += 1
+            stood = now
+        assert stood < STEPS and min(where.values()) > 3, (stood, where)
+        trainings.start([*command, "--resume"])
+        assert trainings.end() == 0, (tmp_path / "said.txt").read_text()[-2000:]
+        trainings.close()
+    assert_same_checkpoint(straight, run)
+    best = [load_checkpoint(find_checkpoint(folder, "best"))[2] for folder in (straight, run)]
+    assert (best[0].best_step, best[0].best_score) == (best[1].best_step, best[1].best_score)
+    assert load_bundle(straight / "bundle").sha256 == load_bundle(run / "bundle").sha256
+    left = sorted(path.name[:4] for path in (run / "checkpoints").iterdir())
+    assert left == ["best", "step"]
+    with open(run / "log.csv", newline="") as file:
+        steps = [int(row["step"]) for row in csv.DictReader(file) if row["val_score"]]
+    assert steps == [*range(7, STEPS, 7), STEPS]
+
+
+def _wait_a_while(run, stood, rng) -> None:
+    """Wait until some moment in the set-up, or in one of the first few steps: writing a checkpoint is most of each."""
+    deadline = time.monotonic() + 60
+    wanted = stood + rng.choice((0, 1, 1, 2))
+    if wanted == stood:
+        time.sleep(rng.uniform(0, 0.25))
+        return
+    while _step(run) < wanted and time.monotonic() < deadline:
+        time.sleep(0.001)
+    time.sleep(rng.uniform(0, 0.02))
+
+
+def _whole(run) -> int:
+    """Return the step of the last checkpoint, which has to be whole; -1 where there is none yet."""
+    read_run(run)
+    best, last = find_checkpoint(run, "best"), find_checkpoint(run)
+    if best is not None:
+        load_checkpoint(best)
+    return -1 if last is None else load_checkpoint(last)[2].step
