@@ -25,6 +25,7 @@ from OsteoScreenSlicerLib.Levels import StudyLevels, segmentedVertebrae
 from OsteoScreenSlicerLib.Networks import ClassificationLogic, SegmentationLogic, send
 from OsteoScreenSlicerLib.Outlines import ensureTerminology
 from OsteoScreenSlicerLib.Packages import Packages
+from OsteoScreenSlicerLib.Panels.InstallSection import InstallSection
 from OsteoScreenSlicerLib.Panels.LevelsSection import LevelsSection
 from OsteoScreenSlicerLib.Panels.ModelsSection import ModelsSection
 from OsteoScreenSlicerLib.Panels.OutlinesSection import OutlinesSection
@@ -93,7 +94,7 @@ class OsteoScreenWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.ui = slicer.util.childWidgetVariables(uiWidget)
         uiWidget.setMRMLScene(slicer.mrmlScene)
         self.logic = OsteoScreenLogic()
-        self.run = RunSection(self)
+        self.run, self.install = RunSection(self), InstallSection(self)
         self.scan, self.levels = ScanSection(self), LevelsSection(self)
         self.outlines, self.result, self.models = OutlinesSection(self), ResultSection(self), ModelsSection(self)
         # Painting in the Segment Editor changes the outlines many times a second; the panel follows when it pauses.
@@ -176,7 +177,7 @@ class OsteoScreenWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """Show the scene as it is now."""
         if self.parameterNode is None:
             return
-        for section in (self.scan, self.levels, self.outlines, self.result, self.models, self.run):
+        for section in (self.install, self.scan, self.levels, self.outlines, self.result, self.models, self.run):
             section.update()
         self._observe(eventsOfStudy(self.volumeNode))
 

@@ -53,6 +53,7 @@ class OsteoScreenTrainingWidget(ScriptedLoadableModuleWidget, VTKObservationMixi
 
     def setup(self):
         """Called once, when the module is opened for the first time."""
+        from OsteoScreenSlicerLib.Panels.InstallSection import InstallSection
         from OsteoScreenTrainingSlicerLib.Panels.DataSection import DataSection
         from OsteoScreenTrainingSlicerLib.Panels.DrawSection import DrawSection
         from OsteoScreenTrainingSlicerLib.Panels.EvaluateSection import EvaluateSection
@@ -65,7 +66,7 @@ class OsteoScreenTrainingWidget(ScriptedLoadableModuleWidget, VTKObservationMixi
         self.ui = slicer.util.childWidgetVariables(uiWidget)
         uiWidget.setMRMLScene(slicer.mrmlScene)
         self.logic = OsteoScreenTrainingLogic()
-        self.run = StatusSection(self)
+        self.run, self.install = StatusSection(self), InstallSection(self)
         self.data, self.draw = DataSection(self), DrawSection(self)
         self.train, self.evaluate = TrainSection(self), EvaluateSection(self)
         self._timer = qt.QTimer()
@@ -134,7 +135,7 @@ class OsteoScreenTrainingWidget(ScriptedLoadableModuleWidget, VTKObservationMixi
         """Show the folders as they are now."""
         if self.parameterNode is None:
             return
-        for section in (self.run, self.data, self.draw, self.train, self.evaluate):
+        for section in (self.install, self.data, self.draw, self.train, self.evaluate):
             section.update()
 
 

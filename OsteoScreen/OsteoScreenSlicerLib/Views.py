@@ -3,8 +3,10 @@
 import numpy as np
 
 import slicer
+from slicer.i18n import tr as _
 
-from .StudyNodes import PROBABILITY_ATTRIBUTE
+from .Errors import ModuleError
+from .StudyNodes import PROBABILITY_ATTRIBUTE, StudyNodes
 
 # Any number that no layout of Slicer has (they end at about 50); kept for the scenes that were saved with it.
 LAYOUT_ID = 7142
@@ -127,6 +129,17 @@ def overlayProbability(probabilityNode, volumeNode):
             shown = scene.GetNodeByID(composite.GetForegroundVolumeID())
             if shown is not None and shown.GetAttribute(PROBABILITY_ATTRIBUTE):
                 composite.SetForegroundVolumeID(None)
+
+
+def openSegmentEditor(volumeNode):
+    """Open the outlines of a CT in the Segment Editor. Raises ModuleError where there are none."""
+    segmentation = StudyNodes(volumeNode).segmentation if volumeNode is not None else None
+    if segmentation is None:
+        raise ModuleError(_("There is no outline to edit yet; have one drawn first."))
+    slicer.util.selectModule("SegmentEditor")
+    editor = slicer.modules.SegmentEditorWidget.editor
+    editor.setSegmentationNode(segmentation)
+    editor.setSourceVolumeNode(volumeNode)
 
 
 def _sliceNode(name):

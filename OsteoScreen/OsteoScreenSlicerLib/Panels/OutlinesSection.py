@@ -49,11 +49,7 @@ class OutlinesSection(Section):
     def onEdit(self):
         """Open the outlines in the Segment Editor."""
         with self.attempt(_("The Segment Editor could not be opened.")):
-            segmentation, volumeNode = StudyNodes(self.panel.volumeNode).segmentation, self.panel.volumeNode
-            slicer.util.selectModule("SegmentEditor")
-            editor = slicer.modules.SegmentEditorWidget.editor
-            editor.setSegmentationNode(segmentation)
-            editor.setSourceVolumeNode(volumeNode)
+            Views.openSegmentEditor(self.panel.volumeNode)
 
     def onLabelmap(self):
         """Make a label map of the outlines."""

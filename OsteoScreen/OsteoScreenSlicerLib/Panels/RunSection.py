@@ -14,7 +14,6 @@ class RunSection(Section):
     def __init__(self, panel):
         Section.__init__(self, panel)
         self._running = ""
-        self.ui.installButton.connect("clicked()", self.onInstall)
         self.ui.screenButton.connect("clicked()", self.onScreen)
         self.ui.cancelButton.connect("clicked()", self.onCancel)
 
@@ -24,13 +23,6 @@ class RunSection(Section):
         return self._running
 
     def update(self):
-        """Say what is missing, and what can be pressed."""
-        packages = self.logic.packages
-        self.ui.setupFrame.visible = bool(packages.missing())
-        self.ui.setupLabel.text = packages.explanation()
-        self.updateButtons()
-
-    def updateButtons(self):
         """Show what can be pressed now, and why not where it cannot."""
         reason = self.whyNot()
         for button, tip in (
@@ -79,19 +71,11 @@ class RunSection(Section):
                 self._running = ""
                 raise
             finally:
-                self.updateButtons()
+                self.update()
 
     def say(self, text):
         """Show what became of the last work."""
         self.ui.statusLabel.text = text
-
-    def onInstall(self):
-        """Install what the networks need; Slicer asks first."""
-        try:
-            with self.attempt(_("The packages could not be installed.")):
-                self.logic.packages.install()
-        finally:
-            self.panel.updatePanel()
 
     def onScreen(self):
         """Outline, measure and classify: what was edited is measured as edited."""
@@ -119,7 +103,7 @@ class RunSection(Section):
         self.logic.cancel()
         self._running = ""
         if self.panel.parameterNode is not None:
-            self.updateButtons()
+            self.update()
 
     def _finish(self, onDone, found):
         self._running = ""

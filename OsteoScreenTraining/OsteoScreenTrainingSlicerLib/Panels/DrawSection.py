@@ -7,7 +7,7 @@ from slicer.i18n import tr as _
 
 from OsteoScreenSlicerLib.Errors import ModuleError
 from OsteoScreenSlicerLib.Panels.Section import Section
-from OsteoScreenSlicerLib.StudyNodes import StudyNodes
+from OsteoScreenSlicerLib.Views import openSegmentEditor
 
 from ..DrawingWalk import DrawingWalk
 
@@ -65,11 +65,7 @@ class DrawSection(Section):
     def onEdit(self):
         """Open the outlines in the Segment Editor."""
         with self.attempt(_("The Segment Editor could not be opened.")):
-            segmentation, volumeNode = StudyNodes(self.walk.volumeNode).segmentation, self.walk.volumeNode
-            slicer.util.selectModule("SegmentEditor")
-            editor = slicer.modules.SegmentEditorWidget.editor
-            editor.setSegmentationNode(segmentation)
-            editor.setSourceVolumeNode(volumeNode)
+            openSegmentEditor(self.walk.volumeNode)
 
     def onAccept(self):
         """Keep the outlines."""
