@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .channels import NAMES
-from .priors import SIZE_SD, SIZES, STEP_MM, log_step, transitions
+from .priors import SIZE_SD, SIZES, STEP_MM, STRAY_SHARE, STRAY_SHARE_PASSED, log_step, transitions
 
 #: Share of vertebrae that are not found, and of candidates that are none (judged, after the simulation).
 MISSED, SPURIOUS = 0.01, 0.01
@@ -160,7 +160,8 @@ def _step_terms(distance_mm: float, expected_mm: Array) -> Array:
     count = len(expected_mm)
     terms = np.full((2 * count, 2 * count), ANY_STEP)
     reached = np.isfinite(expected_mm)
-    terms[:count, :count][reached] = log_step(distance_mm, expected_mm[reached])
+    stray = np.where(transitions() > 0, STRAY_SHARE, STRAY_SHARE_PASSED)
+    terms[:count, :count][reached] = log_step(distance_mm, expected_mm[reached], stray[reached])
     return terms
 
 

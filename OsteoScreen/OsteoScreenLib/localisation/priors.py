@@ -28,6 +28,8 @@ SIZES = np.exp(np.linspace(-0.30, 0.30, 13))
 #: SD of the logarithm of one distance about what the size says; the larger one is of fractured and misread bodies,
 #: which this share is.
 STEP_SD, STRAY_SD, STRAY_SHARE = 0.085, 0.35, 0.06
+#: The same share where a vertebra was passed over: a gap that is not there is no sign of one, whatever the names say.
+STRAY_SHARE_PASSED = 0.002
 
 
 def transitions() -> npt.NDArray[np.float64]:
@@ -46,7 +48,9 @@ def transitions() -> npt.NDArray[np.float64]:
     return table
 
 
-def log_step(distance_mm: float, expected_mm: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def log_step(
+    distance_mm: float, expected_mm: npt.NDArray[np.float64], stray_share: npt.NDArray[np.float64] | float = STRAY_SHARE
+) -> npt.NDArray[np.float64]:
     """Return the log-density of a distance's logarithm, where those expected are ``expected_mm``."""
     off = np.log(max(distance_mm, 1e-3) / expected_mm)
 
@@ -54,5 +58,5 @@ def log_step(distance_mm: float, expected_mm: npt.NDArray[np.float64]) -> npt.ND
         density: npt.NDArray[np.float64] = np.exp(-0.5 * (off / sd) ** 2) / (sd * np.sqrt(2 * np.pi))
         return density
 
-    mixed: npt.NDArray[np.float64] = np.log((1 - STRAY_SHARE) * normal(STEP_SD) + STRAY_SHARE * normal(STRAY_SD) + 1e-9)
+    mixed: npt.NDArray[np.float64] = np.log((1 - stray_share) * normal(STEP_SD) + stray_share * normal(STRAY_SD) + 1e-9)
     return mixed

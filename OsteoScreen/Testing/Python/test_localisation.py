@@ -11,9 +11,12 @@ import torch
 from OsteoScreenLib.ct import ct_from_array
 from OsteoScreenLib.errors import BundleError, InputError
 from OsteoScreenLib.localisation import centre_line, channels
-from OsteoScreenLib.localisation.candidates import Profile, find_candidates
+from OsteoScreenLib.localisation.candidates import Candidate, Profile, find_candidates
+from OsteoScreenLib.localisation.chain import decode
 from OsteoScreenLib.localisation.evidence import evidence_from
+from OsteoScreenLib.localisation.landmarks import landmark_terms, sacral_candidate
 from OsteoScreenLib.localisation.localiser import Localiser, name_spine, see_spine
+from OsteoScreenLib.localisation.priors import STEP_MM
 from OsteoScreenLib.localisation.resample import TrunkGrid, read_trunk
 from OsteoScreenLib.models import load_bundle, save_bundle
 from OsteoScreenLib.networks import SpineLocaliser
@@ -195,6 +198,34 @@ def test_no_phase_no_candidates():
     assert find_candidates(silent) == []
 
 
+# -- landmarks
+
+
+def candidate(t, ribs=(0.0, 0.0), sacrum=0.0):
+    return Candidate(t, t - 12, t + 12, 1.0, np.full(len(channels.NAMES), -3.0), ribs, sacrum)
+
+
+def test_ribs_end_where_the_lumbar_spine_begins():
+    steps = [STEP_MM[name] for name in ("T10", "T11", "T12", "L1", "L2")]
+    at = np.concatenate([[0.0], np.cumsum(steps)])
+    column = [candidate(t, (0.95, 0.95) if n < 3 else (0.05, 0.05)) for n, t in enumerate(at)]
+    found = decode(4 * landmark_terms(column), steps)
+    assert found.names == ("T10", "T11", "T12", "L1", "L2", "L3")
+    unsure = decode(landmark_terms([candidate(t, (0.5, 0.5)) for t in at]), steps)
+    assert unsure.marginals.max() < 0.5
+
+
+def test_the_sacrum_is_s1_where_no_body_of_its_own_is_seen():
+    centres = [20.0, 55.0, 92.0]
+    profile = profile_of(centres, 140)
+    assert sacral_candidate(profile, find_candidates(profile)) is None
+    below = Profile(**{**vars(profile), "sacrum": (profile.t > 112).astype(float)})
+    sacral = sacral_candidate(below, [candidate(t) for t in centres])
+    assert sacral is not None and sacral.t == pytest.approx(127, abs=1)
+    assert channels.NAMES[int(sacral.names.argmax())] == "S1"
+    assert sacral_candidate(below, [candidate(92), candidate(125, sacrum=0.9)]) is None
+
+
 # -- the network and its bundle
 
 
@@ -233,6 +264,12 @@ def test_batch_normalisation_folds_in_three_dimensions():
         after = fuse_batch_norm(network)(x)
     assert not any(isinstance(module, torch.nn.BatchNorm3d) for module in network.modules())
     torch.testing.assert_close(before, after, atol=1e-5, rtol=1e-4)
+
+
+def test_every_parameter_of_the_network_gets_a_gradient():
+    network = SpineLocaliser(3, (4, 6, 8))
+    network(torch.rand(2, 1, 8, 16, 16)).square().sum().backward()
+    assert all(p.grad is not None and bool((p.grad != 0).any()) for p in network.parameters())
 
 
 def test_the_shipped_size_fits_in_six_megabytes():

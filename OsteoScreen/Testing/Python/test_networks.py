@@ -8,7 +8,6 @@ from torch import nn
 
 from OsteoScreenLib.errors import BundleError
 from OsteoScreenLib.networks import (
-    ARCHITECTURES,
     ResNet101,
     StudyClassifier,
     StudySegmentationNetwork,
@@ -151,7 +150,7 @@ def test_padding_does_not_change_what_lies_far_from_it():
     torch.testing.assert_close(whole[..., :300], cut[..., :300], atol=1e-4, rtol=1e-4)
 
 
-@pytest.mark.parametrize("name", sorted(ARCHITECTURES))
+@pytest.mark.parametrize("name", sorted(SMALL))
 def test_every_parameter_gets_a_gradient(name):
     torch.manual_seed(0)
     network = build_network({"name": name, "parameters": SMALL[name]}).train()
@@ -174,7 +173,7 @@ def test_the_two_readings_of_the_attention_differ_in_what_they_weigh():
         torch.testing.assert_close(upsampled(a, b), weights * b + a)
 
 
-@pytest.mark.parametrize("name", sorted(ARCHITECTURES))
+@pytest.mark.parametrize("name", sorted(SMALL))
 def test_folding_batch_normalisation_keeps_the_output(name):
     torch.manual_seed(0)
     network = randomise_batch_norm(build_network({"name": name, "parameters": SMALL[name]})).eval()

@@ -127,11 +127,16 @@ class SliceDataset:
         return images, masks
 
     def split(self, fraction: float, seed: int) -> tuple[list[int], list[int]]:
-        """Return the indices to train on and those held out: about ``fraction`` of the subjects.
+        """Return the indices to train on and those held out: about ``fraction`` of the subjects, but at least one
+        where there are several; none for 0.
 
-        A subject's side depends on its name and ``seed`` alone, so that it stays when the data set grows.
+        A subject's side depends on its name and ``seed`` alone, so that it stays when the data set grows; only where
+        ``fraction`` is too little for one subject, the one that is held out may be another then.
         """
-        held_out = [_draw(record.subject, seed) < fraction for record in self.records]
+        draws = [_draw(record.subject, seed) for record in self.records]
+        held_out = [draw < fraction for draw in draws]
+        if fraction > 0 and not any(held_out) and len(set(draws)) > 1:
+            held_out = [draw == min(draws) for draw in draws]
         train = [index for index, out in enumerate(held_out) if not out]
         return train, [index for index, out in enumerate(held_out) if out]
 

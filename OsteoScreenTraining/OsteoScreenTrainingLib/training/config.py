@@ -165,7 +165,8 @@ class OptimiserConfig:
 @dataclass(frozen=True)
 class ValidationConfig:
     """Which slices or subjects are held out, and when they are scored: those of a ``split`` that is saved with the data
-    set, of which the test part is then left alone, or a ``fraction`` by subject or generator seed."""
+    set, of which the test part is then left alone, or a ``fraction`` by subject or generator seed, but at least one
+    where there are several."""
 
     split: str = ""
     fraction: float = 0.03

@@ -144,14 +144,20 @@ class LocalisationTask:
         }
 
     def fit_temperature(self, network: nn.Module) -> float:
-        """Return the temperature at which the names' probabilities fit trunks that are resampled as scans are; NaN
-        where none are set aside for it."""
+        """Return the temperature at which the names' probabilities fit trunks that are resampled as scans are and
+        changed as in training; NaN where none are set aside for it.
+
+        The network is surer of clean simulated trunks than it has reason to be of a patient's: what the augmentation
+        adds stands for that difference.
+        """
         pairs = []
         for index in range(self.options.calibration):
             case = simulated_case(index, _CALIBRATION_SEED)
             trunk = read_trunk(case.ct)
+            hu = torch.from_numpy(trunk.hu)[None, None]
             with torch.inference_mode():
-                outputs = network(normalise(torch.from_numpy(trunk.hu)[None, None], self.config.window_hu))
+                seeds = np.array([index], np.int64)
+                outputs = network(augment_volumes(hu, seeds, self.config.window_hu, self.config.intensity))
             pairs.append((see_spine(evidence_from(outputs[0].float().numpy(), trunk)), case))
         return fit_naming_temperature(pairs)
 

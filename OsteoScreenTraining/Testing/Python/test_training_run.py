@@ -249,9 +249,17 @@ def test_micro_batches_and_the_batch_have_to_divide(tiny_config, slice_set, tmp_
 
 
 def test_no_held_out_slice_is_a_mistake_unless_asked_for(tiny_config, make_slice_set, tmp_path):
-    data = make_slice_set(tmp_path / "data", count=3)
+    data = make_slice_set(tmp_path / "data", count=1)
     with pytest.raises(UsageError, match=r"held out.*validation\.fraction"):
         _task(tiny_config(validation={"fraction": 0.0001}), data)
+    assert _task(tiny_config(validation={"fraction": 0.0}), data).size == 1
+
+
+def test_of_few_subjects_one_is_held_out(tiny_config, make_slice_set, tmp_path):
+    data = make_slice_set(tmp_path / "data", count=3)
+    task = _task(tiny_config(validation={"fraction": 0.0001}), data)
+    assert (task.size, len(task.held_out)) == (2, 1)
+    assert set(task.train).isdisjoint(task.held_out)
     assert _task(tiny_config(validation={"fraction": 0.0}), data).size == 3
 
 
