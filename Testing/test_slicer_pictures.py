@@ -76,3 +76,18 @@ def test_the_panel_fits_400_pixels_and_nothing_overlaps(
         shown = [item.geometry() for item in items if not item.isEmpty()]
         for above, below in pairwise(shown):
             assert above.y() + above.height() <= below.y(), section
+
+
+def test_the_training_panel_fits_400_pixels(host: Any, tmp_path: Path) -> None:
+    for name in ("OsteoScreen", "OsteoScreenTraining"):
+        host.load_module(REPOSITORY / name / f"{name}.py")
+    widget = host.enter("OsteoScreenTraining")
+    widget.ui.drawCollapsibleButton.collapsed = False
+    host.screenshot(widget.parent, tmp_path / "panel.png", width=400)
+    assert widget.parent.minimumSizeHint.width() <= 400
+    for section in ("data", "draw", "train", "evaluate"):
+        layout = getattr(widget.ui, f"{section}CollapsibleButton").layout()
+        items = [layout.itemAt(index) for index in range(layout.count())]
+        shown = [item.geometry() for item in items if not item.isEmpty()]
+        for above, below in pairwise(shown):
+            assert above.y() + above.height() <= below.y(), section

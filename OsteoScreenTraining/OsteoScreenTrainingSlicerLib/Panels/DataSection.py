@@ -3,6 +3,7 @@
 import os
 
 import numpy as np
+import qt
 
 from slicer.i18n import tr as _
 
@@ -29,12 +30,14 @@ class DataSection(JobsSection):
         ui.splitButton.connect("clicked()", self.onSplit)
         ui.subjectsTableButton.connect("clicked()", self.onTable)
         ui.bmdPlotButton.connect("clicked()", self.onPlot)
+        ui.findingsButton.connect("clicked()", self.onFindings)
         self._shown = None
 
     def update(self):
         """Describe the data set, again only where its manifest or splits changed."""
         folder = self.panel.parameterNode.dataFolder
         self._updateJobs(folder)
+        self.ui.findingsButton.enabled = bool(folder) and os.path.isfile(self._findings(folder))
         state = self._stateOf(folder)
         if state == self._shown:
             return
@@ -83,6 +86,14 @@ class DataSection(JobsSection):
         with self.attempt(_("The plot could not be shown.")):
             summary = self._required()
             Plots.bring(bmdPlot(summary.bmd))
+
+    def onFindings(self):
+        """Open the page of the check in the browser."""
+        qt.QDesktopServices.openUrl(qt.QUrl.fromLocalFile(self._findings(self.panel.parameterNode.dataFolder)))
+
+    @staticmethod
+    def _findings(folder):
+        return os.path.join(folder, "check", "index.html")
 
     def _start(self, what, name, command, more=()):
         folder = self.panel.parameterNode.dataFolder

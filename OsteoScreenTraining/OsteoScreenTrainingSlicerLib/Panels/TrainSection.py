@@ -10,8 +10,15 @@ from .. import Jobs, Plots
 from ..Parameters import NetworkChoice
 from .JobsSection import JobsSection
 
-# How a score is called, by the task.
-_SCORES = {"segmentation": "DSC", "classification": "AUC"}
+# What the learning curve shows beside the loss, by the task: the line's name and its column in the run's log.
+_CURVES = {
+    "segmentation": {"DSC": "val_dsc_outline"},
+    "classification": {
+        "AUC normal": "val_auc_normal",
+        "AUC osteopenia": "val_auc_osteopenia",
+        "AUC osteoporosis": "val_auc_osteoporosis",
+    },
+}
 
 
 class TrainSection(JobsSection):
@@ -93,13 +100,12 @@ class TrainSection(JobsSection):
             self._curveOf = folder
 
     def showCurve(self, progress):
-        """Plot loss and score against the step; return the chart node."""
-        score = _SCORES.get(progress.task, _("score"))
+        """Plot the loss, and DSC or AUC of the validations, against the step; return the chart node."""
         rows = progress.rows
         columns = {_("step"): rows["step"], _("loss"): rows["loss"]}
-        if "val_score" in rows:
-            columns[score] = rows["val_score"]
-        titles = (_("Training"), _("step"), _("loss, {score}").format(score=score))
+        wanted = _CURVES.get(progress.task, {})
+        columns.update({title: rows[column] for title, column in wanted.items() if column in rows})
+        titles = (_("Training"), _("step"), _("loss, {scores}").format(scores=_scoreName(progress.task)))
         return Plots.showLines(_("Learning curve"), columns, _("step"), titles)
 
     def arguments(self):
@@ -127,10 +133,21 @@ class TrainSection(JobsSection):
             if progress.remaining_s is not None and state is not None and state.state == "running":
                 lines.append(_("About {minutes:.0f} min left.").format(minutes=progress.remaining_s / 60))
             if progress.best_score is not None:
-                lines.append(_("Best {score}: {value:.3f}, at step {step}.").format(
-                    score=_SCORES.get(progress.task, _("score")), value=progress.best_score, step=progress.best_step
-                ))  # fmt: skip
+                lines.append(_describeBest(progress))
         return "\n".join(line for line in lines if line) or _("Nothing was trained here yet.")
+
+
+def _scoreName(task):
+    return {"segmentation": "DSC", "classification": "AUC"}.get(task, _("score"))
+
+
+def _describeBest(progress):
+    """Return the best validation in words: a segmentation is judged by its DSC, a classification by its log loss."""
+    if progress.task == "classification":
+        text, value = _("Best validation: log loss {value:.3f}, at step {step}."), -progress.best_score
+    else:
+        text, value = _("Best validation: DSC {value:.3f} (mean of both passes), at step {step}."), progress.best_score
+    return text.format(value=value, step=progress.best_step)
 
 
 def _share(progress):
