@@ -70,12 +70,7 @@ def test_the_panel_fits_400_pixels_and_nothing_overlaps(
         assert picture.width == 400
         background = np.asarray(picture.convert("L"), float)[5, 5]
     assert background > 200 if palette == "light" else background < 80
-    for section in ("scan", "levels", "outlines", "result"):
-        layout = getattr(widget.ui, f"{section}CollapsibleButton").layout()
-        items = [layout.itemAt(index) for index in range(layout.count())]
-        shown = [item.geometry() for item in items if not item.isEmpty()]
-        for above, below in pairwise(shown):
-            assert above.y() + above.height() <= below.y(), section
+    _check_overlaps(widget, ("scan", "levels", "outlines", "result"))
 
 
 def test_the_training_panel_fits_400_pixels(host: Any, tmp_path: Path) -> None:
@@ -85,7 +80,11 @@ def test_the_training_panel_fits_400_pixels(host: Any, tmp_path: Path) -> None:
     widget.ui.drawCollapsibleButton.collapsed = False
     host.screenshot(widget.parent, tmp_path / "panel.png", width=400)
     assert widget.parent.minimumSizeHint.width() <= 400
-    for section in ("data", "draw", "train", "evaluate"):
+    _check_overlaps(widget, ("data", "draw", "train", "evaluate"))
+
+
+def _check_overlaps(widget: Any, sections: tuple[str, ...]) -> None:
+    for section in sections:
         layout = getattr(widget.ui, f"{section}CollapsibleButton").layout()
         items = [layout.itemAt(index) for index in range(layout.count())]
         shown = [item.geometry() for item in items if not item.isEmpty()]
