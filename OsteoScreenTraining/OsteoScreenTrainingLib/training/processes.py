@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from dataclasses import dataclass
 
@@ -77,7 +78,13 @@ class Processes:
         return bool(vote.item() > 0)
 
     def close(self) -> None:
+        """Leave the other processes, once nothing holds a network that :meth:`wrap` made.
+
+        Such a network keeps the group's threads alive, and a thread that is still there when Python ends aborts the
+        process now and then (seen with gloo).
+        """
         if self.count > 1:
+            gc.collect()
             distributed.destroy_process_group()
 
 

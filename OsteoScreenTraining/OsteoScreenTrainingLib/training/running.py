@@ -18,7 +18,7 @@ from .checkpoints import find_checkpoint
 from .config import TrainingConfig, save_config
 from .errors import TrainingError
 from .export import averaged_weights, export_bundle
-from .processes import join_processes
+from .processes import Processes, join_processes
 from .stopping import StopRequests
 from .task import Task
 from .tasks import open_task
@@ -54,16 +54,22 @@ def train(
     """
     processes = join_processes(config.device)
     try:
-        with told(run):
-            if processes.first:
-                run.mkdir(parents=True, exist_ok=True)
-                save_config(config, run / CONFIG)
-            trainer = Trainer(config, task, run, processes, initial)
-        reason = trainer.run(resume)
+        # In a function of its own, so that the trainer and its networks are gone when the processes part.
+        ending = _train(config, task, run, processes, initial, resume)
     finally:
         processes.close()
-    if not processes.first:
-        return None
+    return ending if processes.first else None
+
+
+def _train(
+    config: TrainingConfig, task: Task, run: Path, processes: Processes, initial: dict[str, Tensor] | None, resume: bool
+) -> Ending:
+    with told(run):
+        if processes.first:
+            run.mkdir(parents=True, exist_ok=True)
+            save_config(config, run / CONFIG)
+        trainer = Trainer(config, task, run, processes, initial)
+    reason = trainer.run(resume)
     return Ending(reason, trainer.interrupted)
 
 
