@@ -24,9 +24,16 @@ from .results import (
     Calibration,
     Check,
     Classification,
+    Decision,
     Densitometry,
+    EarlierResult,
+    FollowUp,
+    Identity,
     InputDescription,
     Level,
+    NumberedLevel,
+    NumberedVertebra,
+    Numbering,
     RoiMeasures,
     ScreeningResult,
 )
@@ -82,6 +89,11 @@ def assemble(document: dict[str, Any]) -> ScreeningResult:
         bundles=[_build(BundleUse, bundle) for bundle in document["bundles"]],
         software=dict(document["software"]),
         timing_s=dict(document["timing_s"]),
+        # Files of before these were known lack them.
+        numbering=_numbering(document.get("numbering")),
+        decisions=[_build(Decision, decision) for decision in document.get("decisions", [])],
+        follow_up=[_follow_up(change) for change in document.get("follow_up", [])],
+        identity=None if document.get("identity") is None else _build(Identity, document["identity"]),
         disclaimer=document["disclaimer"],
     )
 
@@ -198,3 +210,18 @@ def _densitometry(document: dict[str, Any]) -> Densitometry:
             "bmd_mg_cm3": dict(document["bmd_mg_cm3"]),
         },
     )
+
+
+def _numbering(document: dict[str, Any] | None) -> Numbering | None:
+    if document is None:
+        return None
+    vertebrae = [
+        _build(NumberedVertebra, {**vertebra, "centre_ras_mm": tuple(vertebra["centre_ras_mm"])})
+        for vertebra in document["vertebrae"]
+    ]
+    levels = {name: _build(NumberedLevel, level) for name, level in document["levels"].items()}
+    return _build(Numbering, {**document, "vertebrae": vertebrae, "levels": levels})  # type: ignore[no-any-return]
+
+
+def _follow_up(document: dict[str, Any]) -> FollowUp:
+    return _build(FollowUp, {**document, "earlier": _build(EarlierResult, document["earlier"])})  # type: ignore[no-any-return]
