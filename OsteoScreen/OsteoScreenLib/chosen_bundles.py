@@ -24,6 +24,17 @@ def segmentation_bundle(named: PathLike | None) -> Bundle:
     return bundle
 
 
+def localisation_bundle(named: PathLike | None) -> Bundle:
+    """Return the named localisation bundle, or the shipped one.  Raises BundleError when there is none."""
+    bundle = default_bundle("localisation") if named is None else load_bundle(named, "localisation")
+    if bundle is None:
+        raise BundleError(
+            "No localisation bundle is installed, so that levels cannot be suggested; add one with `osteoscreen models "
+            "import PATH`, name one with --localisation-model, or give the centre slices with --l1 and --l2."
+        )
+    return bundle
+
+
 def named_classification_bundle(named: PathLike | None, levels: Iterable[str] | None) -> Bundle | None:
     """Return the named classification bundle, None without a name; `levels` are None while they are not known.
 

@@ -9,6 +9,7 @@ from .cores import on_one_core
 
 if TYPE_CHECKING:
     from .classification import Classifier
+    from .localisation.localiser import Localiser
     from .models import Bundle
     from .segmentation import Segmenter
 
@@ -44,5 +45,12 @@ def _load_classifier(bundle: Bundle, device: str) -> Classifier:
     return on_one_core(lambda: Classifier(bundle, device))
 
 
+def _load_localiser(bundle: Bundle, device: str) -> Localiser:
+    from .localisation.localiser import Localiser
+
+    return on_one_core(lambda: Localiser(bundle, device))
+
+
 SEGMENTERS = LastLoaded(_load_segmenter)
 CLASSIFIERS = LastLoaded(_load_classifier)
+LOCALISERS = LastLoaded(_load_localiser)

@@ -108,7 +108,7 @@ def outline(request: ScreeningRequest, progress: Progress = silent) -> Outlines:
     request.check()
     outliner = Outliner(request)
     ct = open_requested(request, progress)
-    levels, _ = find_levels(request, ct)
+    levels = find_levels(request, ct, progress).levels
     outliner.read_masks(levels, ct.geometry)
     outliner.load(levels)
     slices = {name: ct.slice(level.slice_index) for name, level in levels.items()}

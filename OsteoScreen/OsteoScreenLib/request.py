@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 #: The levels that are screened, from head to foot.
 LEVEL_NAMES = ("L1", "L2")
 
+#: What stands for a level that is to be suggested.
+AUTO = "auto"
+
 #: Oldest age that is believed; the longest life on record is 122 years.
 _OLDEST_YEARS = 125.0
 
@@ -31,14 +34,15 @@ class ScreeningRequest:
     """What to screen, and how.
 
     ct : a path (DICOM folder or file, NRRD, MetaImage, NIfTI), or an opened CT
-    l1, l2 : centre slices, as text ("-812.5" RAS S in mm, "#123" index) or as a Level; they go before ``levels_from``
+    l1, l2 : centre slices, as text ("-812.5" RAS S in mm, "#123" index, "auto" to have it suggested) or as a Level;
+        they go before ``levels_from``
     levels_from : a vertebra segmentation to take the levels from
     snap : move each level to the middle of its vertebra
     masks : a segmentation of L1 (and L2) to measure instead of the network's outlines; levels come from it when
         nothing else gives them. Or a mask (rows, columns), bool, on the canonical slice of each level that it is given
         for, by the level's name; the network outlines the others
-    segmentation_model, classification_model : names or paths of bundles; the shipped ones when None (of the
-        classifiers, Model 1 where L1 and L2 are given, and Model 2 where L1 is alone)
+    segmentation_model, classification_model, localisation_model : names or paths of bundles; the shipped ones when None
+        (of the classifiers, Model 1 where L1 and L2 are given, and Model 2 where L1 is alone)
     calibration : the user's calibration file
     age_years, sex : of the patient, where the scan lacks them or is wrong
     device : "auto", "cpu", "cuda" or "mps"
@@ -54,6 +58,7 @@ class ScreeningRequest:
     masks: PathLike | Mapping[str, npt.NDArray[np.bool_]] | None = None
     segmentation_model: PathLike | None = None
     classification_model: PathLike | None = None
+    localisation_model: PathLike | None = None
     calibration: PathLike | None = None
     age_years: float | None = None
     sex: Literal["F", "M"] | None = None
@@ -62,9 +67,16 @@ class ScreeningRequest:
     series: str | None = None
 
     @property
+    def levels_to_suggest(self) -> tuple[str, ...]:
+        """The levels that are to be suggested."""
+        asked = {"L1": self.l1, "L2": self.l2}
+        return tuple(name for name, level in asked.items() if isinstance(level, str) and level.strip().lower() == AUTO)
+
+    @property
     def given_levels(self) -> tuple[str, ...] | None:
-        """The levels that are given by their slices, None where they come from a segmentation (or none is given)."""
-        if self.levels_from is not None or self.l1 is None:
+        """The levels that are given by their slices, None where they come from a segmentation, are to be suggested, or
+        are not given."""
+        if self.levels_from is not None or self.l1 is None or self.levels_to_suggest:
             return None
         return ("L1",) if self.l2 is None else ("L1", "L2")
 
@@ -89,8 +101,8 @@ class ScreeningRequest:
         if self.l1 is None and self.levels_from is None and self.mask_file is None:
             other = "L2 was given without L1" if self.l2 is not None else "No level was given"
             raise UsageError(
-                f"{other}; say where L1 is with its centre slice (--l1=-812.5 in mm, or --l1=#123), or give a vertebra "
-                "segmentation with --levels-from. Finding the levels by itself comes with a later version."
+                f"{other}; say where L1 is with its centre slice (--l1=-812.5 in mm, or --l1=#123), give a vertebra "
+                "segmentation with --levels-from, or have it suggested with --l1=auto."
             )
         age = self.age_years
         if age is not None and not (math.isfinite(age) and 0 <= age <= _OLDEST_YEARS):

@@ -27,7 +27,9 @@ if TYPE_CHECKING:
     from .ct import CT
     from .densitometry import UserCalibration
     from .inference import BundleRunner
+    from .localisation.resample import TrunkGrid
     from .models import Bundle
+    from .suggesting import Suggested
 
 NO_CLASSIFIER = "No classifier bundle is installed; the category is that of the measured BMD alone."
 NOT_CLASSIFIED = "The study was refused, so it was not classified."
@@ -36,17 +38,23 @@ NO_LINE = (
     "calibration with --calibration."
 )
 #: By a bundle's role: what the GPU's memory did not suffice for, and what ran on the CPU instead.
-_MEMORY_WORDS = {"segmentation": ("outlining", "networks"), "classification": ("classifying", "classifier")}
+_MEMORY_WORDS = {
+    "segmentation": ("outlining", "networks"),
+    "classification": ("classifying", "classifier"),
+    "localisation": ("finding the levels", "localiser"),
+}
 
 
 @dataclass
 class Screening:
-    """A result with what is needed to draw it: the CT it was made on, and each level's slice and outline."""
+    """A result with what is needed to draw it: the CT it was made on, each level's slice and outline, and the whole scan
+    on a coarse grid, where levels were suggested."""
 
     result: ScreeningResult
     ct: CT
     pictures: StudyPictures = field(default_factory=StudyPictures)
     outlines: dict[str, LevelOutline] = field(default_factory=dict)
+    trunk: TrunkGrid | None = None
 
     @property
     def masks(self) -> dict[str, tuple[int, np.ndarray]]:
@@ -105,6 +113,7 @@ class _Run:
         self.bundles: list[Bundle] = []
         self._outlined: dict[str, Outlined] = {}
         self._classifier: Classifier | None = None
+        self._suggested: Suggested | None = None
 
     def screen(self) -> Screening:
         from .chosen_bundles import classification_bundle, named_classification_bundle
@@ -115,10 +124,11 @@ class _Run:
         calibration = self._calibration()
         with self._timed("read"):
             self.ct = open_requested(self.request, self.progress)
-            self.levels, self.checks = find_levels(self.request, self.ct)
+        self._find_levels()
+        with self._timed("read"):
             self.checks += self._acquisition_checks()
-        opinion = classification_bundle(self.request.classification_model, self.levels)
-        if self._may_go_on():
+        opinion = classification_bundle(self.request.classification_model, self.levels) if self.levels else None
+        if self.levels and self._may_go_on():
             self._outline_and_measure()
         if self._is_measured() and self._may_go_on():
             self._measure_density(calibration)
@@ -130,6 +140,16 @@ class _Run:
         from .densitometry import load_calibration
 
         return None if self.request.calibration is None else load_calibration(self.request.calibration)
+
+    def _find_levels(self) -> None:
+        step = "suggest" if self.request.levels_to_suggest else "read"
+        self.timing.setdefault(step, 0.0)
+        with self._timed(step):
+            found = find_levels(self.request, self.ct, self.progress)
+        self.levels, self.checks, self._suggested = found.levels, list(found.checks), found.suggested
+        if self._suggested is not None:
+            self.bundles.append(self._suggested.network.bundle)
+            self.checks += _memory_checks(self._suggested.network)
 
     def _acquisition_checks(self) -> list[Check]:
         from .ct.eligibility import acquisition_checks
@@ -244,9 +264,11 @@ class _Run:
             bundles=[bundle_use(bundle) for bundle in self.bundles],
             software=self._software(),
             timing_s={**self.timing, "total": time.perf_counter() - self.began},
+            numbering=None if self._suggested is None else self._suggested.numbering,
         )
         outlines = {name: outlined.outline for name, outlined in self._outlined.items()}
-        return Screening(result, self.ct, StudyPictures(dict(self.pictures)), outlines)
+        trunk = None if self._suggested is None else self._suggested.trunk
+        return Screening(result, self.ct, StudyPictures(dict(self.pictures)), outlines, trunk)
 
     def _agreement(self) -> bool | None:
         if self.densitometry is None or self.classification.category is None:

@@ -21,7 +21,10 @@ RESULT, REPORT, SEGMENTATION = "result.json", "report.html", "segmentation.seg.n
 #: What a run writes; result.json is the last, so that where it lies, the others belong to it.
 OWN_FILES = (REPORT, SEGMENTATION, RESULT)
 
-_LEVEL = "S in mm (RAS superior, as in --l1=-812.5), or #INDEX (0 is the first slice as SimpleITK reads the scan)"
+_LEVEL = (
+    "S in mm (RAS superior, as in --l1=-812.5), #INDEX (0 is the first slice as SimpleITK reads the scan), or auto to have "
+    "it suggested, which reads the whole scan"
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -42,6 +45,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--classification-model",
         metavar="NAME|DIR",
         help="the classification bundle; without it, Model 1 for L1 and L2, or Model 2 for L1 alone",
+    )
+    measuring.add_argument(
+        "--localisation-model", metavar="NAME|DIR", help="the localisation bundle, for levels that are auto"
     )
     measuring.add_argument("--calibration", metavar="FILE", help="your scanner's calibration from HU to BMD (JSON)")
     measuring.add_argument("--age", metavar="Y", type=float, help="the patient's age in years, where the scan lacks it")
@@ -87,6 +93,7 @@ def _screen(arguments: argparse.Namespace, progress: ConsoleProgress) -> Screeni
         masks=arguments.masks,
         segmentation_model=arguments.segmentation_model,
         classification_model=arguments.classification_model,
+        localisation_model=arguments.localisation_model,
         calibration=arguments.calibration,
         age_years=arguments.age,
         sex=arguments.sex,

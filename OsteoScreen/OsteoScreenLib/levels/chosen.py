@@ -25,11 +25,6 @@ def parse_level(text: str, ct: CT, name: str) -> Level:
     neither, or lies outside the scan.
     """
     written = str(text).strip().replace("\N{MINUS SIGN}", "-")
-    if written.lower() == "auto":
-        raise UsageError(
-            f"{name} cannot be found by itself yet; give its centre slice, such as --{name.lower()}=-812.5 or "
-            f"--{name.lower()}=#123, or take it from a segmentation with --levels-from."
-        )
     if _INDEX.fullmatch(written):
         return level_at(ct, int(written[1:]), name, "user")
     if len(written) <= _LONGEST and _MILLIMETRES.fullmatch(written) and math.isfinite(float(written)):
@@ -37,7 +32,7 @@ def parse_level(text: str, ct: CT, name: str) -> Level:
     shown = repr(written if len(written) <= _LONGEST else written[:_LONGEST] + "...")
     raise UsageError(
         f"{name} is given as {shown}, which is no level; write the centre slice as millimetres (RAS S, such as "
-        "-812.5) or as #index (such as #123)."
+        "-812.5) or as #index (such as #123), or auto to have it suggested."
     )
 
 

@@ -19,7 +19,7 @@ from .channels import NAMES
 from .evidence import Evidence, EvidenceNetwork
 from .landmarks import landmark_terms, sacral_candidate, sacrum_begins
 from .reasons import reasons
-from .resample import read_trunk
+from .resample import TrunkGrid, read_trunk
 from .spine import LocalisedSpine, LocalisedVertebra, Naming, Point, nothing_found
 
 #: Vertebrae that have to be seen before any is named.
@@ -51,7 +51,10 @@ class Localiser:
 
         Raises InputError where its pixels cannot be decoded, or it is too small.
         """
-        trunk = read_trunk(ct, self.network.grid_mm, progress)
+        return self.localise_in(read_trunk(ct, self.network.grid_mm, progress), progress)
+
+    def localise_in(self, trunk: TrunkGrid, progress: Progress = silent) -> LocalisedSpine:
+        """Return the spine of a CT that was read on the network's grid; raises InputError where it is too small."""
         progress("Looking for the spine", 0, 1)
         spine = name_spine(see_spine(self.network.look(trunk)), self.temperature)
         progress("Looking for the spine", 1, 1)
