@@ -47,8 +47,8 @@ _MEMORY_WORDS = {
 
 @dataclass
 class Screening:
-    """A result with what is needed to draw it: the CT it was made on, each level's slice and outline, and the whole scan
-    on a coarse grid, where levels were suggested."""
+    """A result with what is needed to draw it: the CT, each level's slice and outline, and the whole scan on a coarse
+    grid, where levels were suggested."""
 
     result: ScreeningResult
     ct: CT
@@ -77,6 +77,14 @@ class Screening:
             self.pictures = replace(self.pictures, sagittal=sagittal_view(self.ct, self.result, most_slices, progress))
         except InputError as error:
             self.result.eligibility.append(Check("sagittal_view", "warn", f"There is no sagittal view: {error}"))
+
+    def add_spine_view(self) -> None:
+        """Add the curved view of the spine with the vertebrae's names, where levels were suggested."""
+        if self.trunk is None or self.result.numbering is None:
+            return
+        from .spine_view import spine_picture
+
+        self.pictures = replace(self.pictures, spine=spine_picture(self.trunk, self.result.numbering))
 
     @property
     def warnings(self) -> list[Check]:

@@ -22,8 +22,8 @@ RESULT, REPORT, SEGMENTATION = "result.json", "report.html", "segmentation.seg.n
 OWN_FILES = (REPORT, SEGMENTATION, RESULT)
 
 _LEVEL = (
-    "S in mm (RAS superior, as in --l1=-812.5), #INDEX (0 is the first slice as SimpleITK reads the scan), or auto to have "
-    "it suggested, which reads the whole scan"
+    "S in mm (RAS superior, as in --l1=-812.5), #INDEX (0 is the first slice as SimpleITK reads the scan), or auto to "
+    "have it suggested, which reads the whole scan"
 )
 
 
@@ -112,6 +112,7 @@ def _write(screening: Screening, folder: Path, progress: ConsoleProgress) -> Non
 
     progress("Writing the report", 0, 1)
     screening.add_sagittal(SAGITTAL_SLICES, progress)
+    screening.add_spine_view()
     write_html(screening.result, screening.pictures, folder / REPORT)
     if screening.result.roi:
         write_segmentation(screening.masks, screening.ct.geometry, folder / SEGMENTATION)

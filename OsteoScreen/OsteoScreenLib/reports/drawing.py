@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -21,7 +21,7 @@ from scipy import ndimage
 from ..densitometry.contours import level_lines
 from ..densitometry.outline import Outline
 from ..results import RoiMeasures
-from .pictures import LevelPicture, SagittalPicture
+from .pictures import LevelPicture, SagittalPicture, SpinePicture
 
 # Shows fat (-100), soft tissue (50), trabecular bone (50-250) and cortex (> 400) apart in one window.
 DISPLAY_WINDOW_HU = (-150.0, 500.0)
@@ -33,11 +33,15 @@ CLOSE_UP_MARGIN = 1.75
 CLOSE_UP_LEAST_MM = 72.0
 WHOLE_SLICE_PIXELS = 400
 SAGITTAL_PIXELS = 480
+#: Pixels a side for one of the spine view's, which are 3 mm and 4 mm large.
+SPINE_ENLARGED = 2
 # Depth is interpolated between grid points, which is exact but for corners.
 INSET_GRID_MM = 0.5
 # Letters as a share of the figure's width: small figures are shown 140 px wide on a phone, large ones 300 px.
 SMALL_FIGURE_TEXT = 0.07
 LARGE_FIGURE_TEXT = 0.045
+#: Names have to stand within the bodies, the lowest of which is 15 mm high: 10 mm of 280 mm.
+SPINE_TEXT = 0.036
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,16 @@ class LevelLine:
 
 
 @dataclass(frozen=True)
+class NameMark:
+    """A vertebra's name, its middle at (x, y) mm, and whether it is a level."""
+
+    name: str
+    x: float
+    y: float
+    is_level: bool
+
+
+@dataclass(frozen=True)
 class Figure:
     """An image and the overlays on it; ``paths`` maps outline, inset, circle and box to SVG path data.
 
@@ -71,6 +85,7 @@ class Figure:
     scale_bar: ScaleBar
     paths: dict[str, Markup] = field(default_factory=dict)
     lines: list[LevelLine] = field(default_factory=list)
+    names: list[NameMark] = field(default_factory=list)
     text_mm: float = 0.0
 
 
@@ -144,6 +159,26 @@ def sagittal_view(picture: SagittalPicture, level_slices: Sequence[tuple[str, in
         crowded = bool(lines) and y - lines[-1].y < 1.5 * text
         lines.append(LevelLine(name, y, round(y + 1.05 * text if crowded else y - 0.35 * text, 2)))
     return replace(figure, scale_bar=bar, lines=lines)
+
+
+def spine_view(picture: SpinePicture, levels: Collection[str]) -> Figure:
+    """The curved coronal view with the vertebrae's names, those of ``levels`` marked."""
+    row_step, column_step = picture.spacing_mm
+    rows, columns = picture.image.shape
+    step = min(row_step, column_step) / SPINE_ENLARGED
+    size = (round(columns * column_step / step), round(rows * row_step / step))
+    image = Image.fromarray(_grey(picture.image)).resize(size, Image.Resampling.BICUBIC)
+    figure = _figure(image, Box(0, 0, rows, columns), picture.spacing_mm, {}, SPINE_TEXT)
+    names = [
+        NameMark(
+            place.name,
+            round((place.column + 0.5) * column_step, 2),
+            round((place.row + 0.5) * row_step + 0.35 * figure.text_mm, 2),
+            place.name in levels,
+        )
+        for place in picture.names
+    ]
+    return replace(figure, names=names)
 
 
 def close_up_box(picture: LevelPicture, roi: RoiMeasures) -> Box:

@@ -64,11 +64,34 @@ class SagittalPicture:
 
 
 @dataclass(frozen=True)
+class NamedPlace:
+    """A vertebra on a picture: its name, the probability of that, and the (fractional) row and column of its centre."""
+
+    name: str
+    probability: float
+    row: float
+    column: float
+
+
+@dataclass(frozen=True)
+class SpinePicture:
+    """A curved coronal view along the spine: superior up, the patient's left on the picture's right.
+
+    ``image`` is (rows, columns) HU; ``spacing_mm`` its (row, column) step; ``names`` are the vertebrae on it.
+    """
+
+    image: np.ndarray
+    spacing_mm: tuple[float, float]
+    names: list[NamedPlace]
+
+
+@dataclass(frozen=True)
 class StudyPictures:
-    """All pictures of one study; either part may be missing (a study refused before anything was decoded)."""
+    """All pictures of one study; any part may be missing (a study refused before anything was decoded)."""
 
     levels: dict[str, LevelPicture] = field(default_factory=dict)
     sagittal: SagittalPicture | None = None
+    spine: SpinePicture | None = None
 
 
 def sagittal_picture(

@@ -88,6 +88,28 @@ def unconfirmed_note(result: ScreeningResult) -> str | None:
     )
 
 
+def share(probability: float) -> str:
+    """A probability in per cent; no name is ever quite certain."""
+    percent = 100 * probability
+    return "over 99 %" if percent > 99 else "under 1 %" if percent < 1 else f"{percent:.0f} %"
+
+
+def numbering(result: ScreeningResult) -> list[str]:
+    """What the suggested levels rest on, in sentences; none where no level was to be suggested."""
+    found = result.numbering
+    if found is None:
+        return []
+    if found.abstains is not None:
+        return [f"No level is suggested. {found.abstains}"]
+    levels = [
+        f"{name} {share(level.probability)}, leaning by {number(level.tilt_deg, 0)}° from the slices' normal"
+        for name, level in found.levels.items()
+    ]
+    told = [f"Suggested levels, each with the probability that it has the right name: {'; '.join(levels)}."]
+    told = told if levels else ["No level is certain enough to be suggested."]
+    return [*told, *found.reasons, "The probabilities were calibrated on simulated scans; count for yourself."]
+
+
 def summary(result: ScreeningResult) -> list[str]:
     """The result in a few sentences."""
     if result.status == "refused":
