@@ -124,18 +124,28 @@ def read_result(path: str | os.PathLike[str]) -> ScreeningResult:
 
 
 def write_text_atomically(text: str, path: str | os.PathLike[str]) -> Path:
-    """Write UTF-8 text under a temporary name in the same folder, then give it its name; return the path."""
+    """Write UTF-8 text under a temporary name in the same folder, then give it its name; return the path.
+
+    What UTF-8 cannot hold (the bytes of a file's name that are no text) is written as a backslash escape, which is
+    also JSON's. Raises OsteoScreenError when the file cannot be written.
+    """
+    return write_bytes_atomically(text.encode("utf-8", "backslashreplace"), path)
+
+
+def write_bytes_atomically(data: bytes, path: str | os.PathLike[str]) -> Path:
+    """Write ``data`` under a temporary name in the same folder, then give it its name; return the path.
+
+    Raises OsteoScreenError when the file cannot be written.
+    """
     target = Path(path)
     temporary = None
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(
-            "w", encoding="utf-8", newline="\n", dir=target.parent, prefix=f".{target.name}.", delete=False
-        ) as file:
+        with tempfile.NamedTemporaryFile(dir=target.parent, prefix=f".{target.name}.", delete=False) as file:
             temporary = file.name
             # A temporary file is private to its owner; the finished one gets the rights that any new file gets.
             os.chmod(temporary, 0o666 & ~_umask())
-            file.write(text)
+            file.write(data)
         os.replace(temporary, target)
     except OSError as error:
         raise OsteoScreenError(f"{target} cannot be written: {error.strerror or error}.") from error

@@ -16,16 +16,19 @@ from typing import Any
 
 from .. import __version__
 from ..errors import OsteoScreenError
+from ..printable import printable
 
 #: Steps shorter than this are not worth a line [s].
 QUIET_S = 1.0
 #: Longer words in a message are shown without their middle.
 LONGEST_WORD = 300
+#: A longer message is cut.
+LONGEST_MESSAGE = 4000
 
 
 def print_error(message: str) -> None:
     """Print one line ``osteoscreen: message`` to stderr."""
-    sentence = " ".join(_shortened(word) for word in message.split())
+    sentence = printable(" ".join(_shortened(word) for word in message.split()), LONGEST_MESSAGE)
     try:
         print(f"osteoscreen: {sentence}", file=sys.stderr, flush=True)
     except BrokenPipeError:

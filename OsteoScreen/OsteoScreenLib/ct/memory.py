@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +23,7 @@ class ArraySource:
         self._array = array
         self._ijk_to_ras = ijk_to_ras
         self.decoded_slices = 0
+        self.files: tuple[Path, ...] = ()
 
     def plane(self, index: int) -> npt.NDArray:
         """One stored slice (rows, columns)."""

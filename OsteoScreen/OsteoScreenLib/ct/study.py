@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from pathlib import Path
 from typing import Literal, Protocol
 
 import numpy as np
@@ -28,6 +29,7 @@ class SliceSource(Protocol):
     """Where the pixels come from, in the file's own orientation."""
 
     decoded_slices: int
+    files: tuple[Path, ...]
 
     def plane(self, index: int) -> npt.NDArray:
         """One stored slice (rows, columns) in HU, of any number type."""
@@ -76,6 +78,11 @@ class CT:
     def decoded_slices(self) -> int:
         """How many stored slices were decoded since opening."""
         return self._source.decoded_slices
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The DICOM files that the slices lie in, each once, in the order of the slices as stored; else empty."""
+        return self._source.files
 
     def slice(self, k: int) -> npt.NDArray[np.float32]:
         """HU of slice k, (rows, columns) float32, read-only; nothing is below -1024.
@@ -209,6 +216,7 @@ class CT:
             manufacturer=said.manufacturer,
             age_years=said.age_years,
             sex=said.sex,
+            model_name=said.model_name,
         )
 
     def _checked(self, k: int) -> int:

@@ -58,6 +58,7 @@ class VolumeFileSource:
         self._data_files = data_files
         self._array: npt.NDArray | None = None
         self.decoded_slices = 0
+        self.files: tuple[Path, ...] = ()
 
     def plane(self, index: int) -> npt.NDArray:
         """One stored slice (rows, columns); raises `InputError` where the file is damaged."""

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import unicodedata
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-_LONGEST_TEXT = 2000
+from ..printable import printable
 
 
 def page_environment(templates: Path) -> Environment:
@@ -32,10 +31,4 @@ def cleaned(value: Any) -> Any:
     """
     if value is None:
         return ""
-    if not isinstance(value, str) or isinstance(value, Markup):
-        return value
-    if len(value) > _LONGEST_TEXT:
-        value = value[:_LONGEST_TEXT] + " …"
-    if value.isascii() and value.isprintable():
-        return value
-    return "".join(" " if unicodedata.category(character)[0] == "C" else character for character in value)
+    return printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value
