@@ -24,6 +24,7 @@ class ArraySource:
         self._ijk_to_ras = ijk_to_ras
         self.decoded_slices = 0
         self.files: tuple[Path, ...] = ()
+        self.frames: tuple[tuple[Path, int | None], ...] = ()
 
     def plane(self, index: int) -> npt.NDArray:
         """One stored slice (rows, columns)."""

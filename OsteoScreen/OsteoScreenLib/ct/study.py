@@ -30,6 +30,7 @@ class SliceSource(Protocol):
 
     decoded_slices: int
     files: tuple[Path, ...]
+    frames: tuple[tuple[Path, int | None], ...]
 
     def plane(self, index: int) -> npt.NDArray:
         """One stored slice (rows, columns) in HU, of any number type."""
@@ -83,6 +84,15 @@ class CT:
     def files(self) -> tuple[Path, ...]:
         """The DICOM files that the slices lie in, each once, in the order of the slices as stored; else empty."""
         return self._source.files
+
+    def source_frame(self, k: int) -> tuple[Path, int | None] | None:
+        """The DICOM file that slice k is stored in, and which of its frames (from 0) where it is a multi-frame file.
+
+        None where the CT was not read from DICOM files, or its slices cut across the stored ones. Raises `UsageError`
+        where there is no such slice.
+        """
+        k = self._checked(k)
+        return self._source.frames[k] if self._source.frames and self._axis_map.slices_as_stored else None
 
     def slice(self, k: int) -> npt.NDArray[np.float32]:
         """HU of slice k, (rows, columns) float32, read-only; nothing is below -1024.

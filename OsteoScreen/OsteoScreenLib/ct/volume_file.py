@@ -59,6 +59,7 @@ class VolumeFileSource:
         self._array: npt.NDArray | None = None
         self.decoded_slices = 0
         self.files: tuple[Path, ...] = ()
+        self.frames: tuple[tuple[Path, int | None], ...] = ()
 
     def plane(self, index: int) -> npt.NDArray:
         """One stored slice (rows, columns); raises `InputError` where the file is damaged."""

@@ -30,6 +30,7 @@ class DicomSource:
     def __init__(self, frames: Sequence[Frame]) -> None:
         self._frames = tuple(frames)
         self.files = tuple(dict.fromkeys(frame.path for frame in self._frames))
+        self.frames = tuple((frame.path, frame.index) for frame in self._frames)
         self.decoded_slices = 0
 
     def plane(self, index: int) -> npt.NDArray[np.float32]:
