@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -48,6 +48,8 @@ class ScreeningRequest:
     device : "auto", "cpu", "cuda" or "mps"
     force : screen a study that would be refused; the reasons stay in the result
     series : SeriesInstanceUID of the series to read
+    earlier : earlier results of the same patient (result.json, or the DICOM SR of this program) to compare the BMD with
+    earlier_dates : keep the earlier studies' dates in the result; they belong to the patient's identity
     """
 
     ct: PathLike | CT
@@ -65,6 +67,8 @@ class ScreeningRequest:
     device: str = "auto"
     force: bool = False
     series: str | None = None
+    earlier: Sequence[PathLike] = ()
+    earlier_dates: bool = False
 
     @property
     def levels_to_suggest(self) -> tuple[str, ...]:

@@ -61,6 +61,7 @@ class InputDescription:
     manufacturer: str | None = None
     age_years: float | None = None
     sex: str | None = None
+    model_name: str | None = None
 
 
 @dataclass(frozen=True)

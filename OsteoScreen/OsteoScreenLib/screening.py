@@ -125,13 +125,17 @@ class _Run:
 
     def screen(self) -> Screening:
         from .chosen_bundles import classification_bundle, named_classification_bundle
+        from .follow_up import THIS_RESULT, EarlierResults, scan_of_result
 
         # Before the scan is read, so that a wrong name costs no waiting.
         named_classification_bundle(self.request.classification_model, self.request.given_levels)
         self._outliner = Outliner(self.request)
         calibration = self._calibration()
+        earlier = EarlierResults(self.request.earlier, dates=self.request.earlier_dates)
         with self._timed("read"):
             self.ct = open_requested(self.request, self.progress)
+        patient_id = _patient_id(self.ct) if self.request.earlier else ""
+        earlier.refuse_other_patients(patient_id)
         self._find_levels()
         with self._timed("read"):
             self.checks += self._acquisition_checks()
@@ -142,7 +146,12 @@ class _Run:
             self._measure_density(calibration)
         if self._is_measured() and self._may_go_on():
             self._classify(opinion)
-        return self._screening()
+        screening = self._screening()
+        now = scan_of_result(screening.result, self.ct.acquisition.study_date, patient_id, called=THIS_RESULT)
+        if now is not None:
+            precision = None if calibration is None else calibration.precision_mg_cm3
+            screening.result.follow_up = earlier.changes(now, precision)
+        return screening
 
     def _calibration(self) -> UserCalibration | None:
         from .densitometry import load_calibration
@@ -347,6 +356,13 @@ def pictures_of(ct: CT, result: ScreeningResult, outlines: Mapping[str, LevelOut
 
 def _with_outline(picture: LevelPicture, outline: LevelOutline) -> LevelPicture:
     return replace(picture, mask=outline.mask, probability=outline.probability)
+
+
+def _patient_id(ct: CT) -> str:
+    """The patient's number, by the scan's header; empty where there is none."""
+    from .reports.identity import identity_of
+
+    return identity_of(ct).patient_id if ct.files else ""
 
 
 def _memory_checks(runner: BundleRunner | None) -> list[Check]:

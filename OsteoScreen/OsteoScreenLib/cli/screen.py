@@ -50,6 +50,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--localisation-model", metavar="NAME|DIR", help="the localisation bundle, for levels that are auto"
     )
     measuring.add_argument("--calibration", metavar="FILE", help="your scanner's calibration from HU to BMD (JSON)")
+    measuring.add_argument(
+        "--earlier",
+        metavar="FILE",
+        action="append",
+        default=[],
+        help="compare the BMD with this earlier result of the same patient (result.json, or DICOM SR); may be repeated",
+    )
     measuring.add_argument("--age", metavar="Y", type=float, help="the patient's age in years, where the scan lacks it")
     measuring.add_argument("--sex", choices=("F", "M"), help="the patient's sex, where the scan lacks it")
     running = parser.add_argument_group("running")
@@ -61,7 +68,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Screen one study; returns 0 when it was screened, 3 when it was refused."""
-    inputs = [arguments.ct, arguments.levels_from, arguments.masks, arguments.calibration]
+    inputs = [arguments.ct, arguments.levels_from, arguments.masks, arguments.calibration, *arguments.earlier]
     refuse_overwriting(arguments.output, OWN_FILES, inputs)
     with staged_output(arguments.output, OWN_FILES) as folder, ConsoleProgress() as progress:
         screening = _screen(arguments, progress)
@@ -100,6 +107,7 @@ def _screen(arguments: argparse.Namespace, progress: ConsoleProgress) -> Screeni
         device=arguments.device,
         force=arguments.force,
         series=arguments.series,
+        earlier=arguments.earlier,
     )
     return screen(request, progress)
 
@@ -121,7 +129,7 @@ def _write(screening: Screening, folder: Path, progress: ConsoleProgress) -> Non
 
 def _summary(screening: Screening, output: Path) -> list[str]:
     """What was found, in lines for a reader."""
-    from ..reports import opinion, phrases, wording
+    from ..reports import change, opinion, phrases, wording
 
     result = screening.result
     lines = []
@@ -133,6 +141,7 @@ def _summary(screening: Screening, output: Path) -> list[str]:
             line += f", {result.densitometry.bmd_mg_cm3[name]:.0f} mg/cm3 {result.densitometry.calibration.mineral}"
         lines.append(line)
     lines += [*wording.summary(result), *opinion.notes(result)] if result.status == "screened" else []
+    lines += change.follow_up_sentences(result)
     if places := opinion.places_to_look(result):
         lines += ["Where to look, in this order:", *(f"  {n}. {place}" for n, place in enumerate(places, 1))]
     lines += [f"{check.outcome}: {phrases.check_name(check.check)}: {check.message}" for check in screening.warnings]

@@ -43,7 +43,10 @@ HEADER_SLOPES = (0.3, 2.0)
 
 @dataclass(frozen=True)
 class UserCalibration:
-    """A calibration that the user measured: ``bmd = slope * hu + intercept``, for one scanner, kVp and kernel."""
+    """A calibration that the user measured: ``bmd = slope * hu + intercept``, for one scanner, kVp and kernel.
+
+    ``precision_mg_cm3`` is the facility's precision error of the mean BMD of L1 and L2, None where it is not stated.
+    """
 
     slope: float
     intercept: float
@@ -55,6 +58,7 @@ class UserCalibration:
     date: datetime.date
     expires: datetime.date
     description: str = ""
+    precision_mg_cm3: float | None = None
 
 
 @lru_cache(maxsize=1)

@@ -1,0 +1,103 @@
+"""What has to be known of two results of a patient before their BMD may be compared."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Literal
+
+from ..results import ScreeningResult
+
+
+@dataclass(frozen=True)
+class ComparedScan:
+    """One result as the comparison sees it; None and empty texts are "not known", never "the same".
+
+    bmd_mg_cm3 : of each level, and of "individual"
+    slope, intercept : the line from HU to BMD
+    contrast : by the header, or else by the aorta where every slice showed it unenhanced
+    problems : what speaks against using the result at all, sentences about "the result"
+    sha256 : the scan's hash
+    """
+
+    bmd_mg_cm3: Mapping[str, float]
+    mineral: Literal["CaHA", "K2HPO4"]
+    calibration: Literal["user", "scanner header", "nominal"]
+    slope: float | None = None
+    intercept: float | None = None
+    kvp: float | None = None
+    slice_thickness_mm: float | None = None
+    kernel: str | None = None
+    contrast: bool | None = None
+    manufacturer: str | None = None
+    model_name: str | None = None
+    study_date: date | None = None
+    patient_id: str = ""
+    problems: tuple[str, ...] = field(default=())
+    sha256: str = ""
+
+
+NOT_CONFIRMED = "No reader has confirmed the levels of {}."
+DISCARDED = "A reader discarded {}."
+FORCED = "{} comes from a study that an eligibility check refused."
+
+
+def scan_of_result(
+    result: ScreeningResult, study_date: date | None = None, patient_id: str | None = None, *, called: str
+) -> ComparedScan | None:
+    """Return a result as the comparison sees it, None where it holds no BMD.
+
+    ``study_date`` and ``patient_id`` are those of the scan; where they are None, they are the result's own, which has
+    them only where its identity was asked for. ``called`` names the result in sentences ("this result").
+    """
+    found, identity = result.densitometry, result.identity
+    if found is None:
+        return None
+    line = found.calibration
+    return ComparedScan(
+        bmd_mg_cm3=dict(found.bmd_mg_cm3),
+        mineral=line.mineral,
+        calibration=line.source,
+        slope=line.slope,
+        intercept=line.intercept,
+        kvp=result.input.kvp,
+        slice_thickness_mm=result.input.slice_thickness_mm,
+        kernel=result.input.kernel,
+        contrast=_contrast(result),
+        manufacturer=result.input.manufacturer,
+        model_name=result.input.model_name,
+        study_date=parsed_date(identity.study_date if identity else "") if study_date is None else study_date,
+        patient_id=(identity.patient_id if identity else "") if patient_id is None else patient_id,
+        problems=tuple(problems(result, called)),
+        sha256=result.input.sha256,
+    )
+
+
+def problems(result: ScreeningResult, called: str) -> list[str]:
+    """Return what speaks against using a result at all, as sentences about ``called`` ("this result")."""
+    found = []
+    if result.decisions and result.decisions[-1].decision == "discarded":
+        found.append(DISCARDED.format(called))
+    if not all(level.confirmed for level in result.levels.values()):
+        found.append(NOT_CONFIRMED.format(called))
+    if any(check.outcome == "refuse" for check in result.eligibility):
+        found.append(FORCED.format(called[:1].upper() + called[1:]))
+    return found
+
+
+def parsed_date(text: str) -> date | None:
+    """Return the date that ISO 8601 or DICOM (YYYYMMDD) text names, None where it names none."""
+    for form in ("%Y-%m-%d", "%Y%m%d"):
+        try:
+            return datetime.strptime(text.strip(), form).date()
+        except ValueError:
+            continue
+    return None
+
+
+def _contrast(result: ScreeningResult) -> bool | None:
+    if result.input.contrast is not None:
+        return result.input.contrast
+    aorta = [check.outcome for check in result.eligibility if check.check.startswith("aorta")]
+    return False if aorta and all(outcome == "pass" for outcome in aorta) else None
