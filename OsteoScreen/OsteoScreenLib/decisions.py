@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
 from .errors import UsageError
 from .follow_up import refreshed
@@ -72,8 +73,18 @@ def corrected(
     if not changes:
         raise UsageError("Nothing differs from the result as it is; accept it, or give another level or outline.")
     decision = _decision("corrected", by, at, comment, changes)
-    kept = replace(new, identity=old.identity, follow_up=old.follow_up)
+    kept = replace(new, identity=old.identity, follow_up=old.follow_up, **_counted(new, old))
     return _decided(_signed(kept), decision, old.decisions)
+
+
+def _counted(new: ScreeningResult, old: ScreeningResult) -> dict[str, Any]:
+    """What counting the vertebrae found, and what counted them, which a correction leaves as they were."""
+    if old.numbering is None:
+        return {}
+    suggested = {name for name, level in new.levels.items() if level.set_by == "suggested"}
+    levels = {name: level for name, level in old.numbering.levels.items() if name in suggested}
+    counted_by = [bundle for bundle in old.bundles if bundle.role == "localisation"]
+    return {"numbering": replace(old.numbering, levels=levels), "bundles": [*counted_by, *new.bundles]}
 
 
 def clean_name(by: str) -> str:

@@ -17,6 +17,8 @@ from .application import main
 
 COMMANDS = (
     "OsteoScreenLib.cli.screen",
+    "OsteoScreenLib.cli.decide",
+    "OsteoScreenLib.cli.pacs",
     "OsteoScreenLib.cli.models",
     "OsteoScreenLib.cli.benchmark",
 )
