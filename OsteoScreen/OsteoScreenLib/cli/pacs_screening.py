@@ -1,0 +1,104 @@
+"""``osteoscreen screen`` from and to a DICOMweb server."""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import OsteoScreenError, UsageError
+from ..progress import Progress
+from .pacs_options import add_connection_options, connected, send
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from ..pacs import Address, Server
+    from ..results import ScreeningResult
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what `screen` can be told of a server."""
+    group = parser.add_argument_group("from and to a PACS (DICOMweb; see `osteoscreen pacs --help`)")
+    group.add_argument("--send", metavar="SERVER", help="send the DICOM objects that were written to this server")
+    group.add_argument("--keep-fetched", metavar="FOLDER", help="keep a CT that came from a server here")
+    add_connection_options(group)
+
+
+@dataclass(frozen=True)
+class CtPlace:
+    """Where the CT lies on this computer, and the server's address of it where it came from one."""
+
+    path: str
+    server: Server | None = None
+    address: Address | None = None
+
+    def name_source(self, result: ScreeningResult) -> None:
+        """Put the address on the server in the place of the folder that the CT was fetched into."""
+        if self.server is None or self.address is None:
+            return
+        from ..pacs import written
+
+        series = result.input.series_instance_uid
+        result.input = replace(result.input, path=written(self.server, self.address.study_uid, series))
+
+
+@contextmanager
+def ct_place(arguments: argparse.Namespace, progress: Progress) -> Iterator[CtPlace]:
+    """Give the place of the CT, fetched if it is on a server; what was fetched is removed afterwards, unless kept.
+
+    Raises UsageError for options that do not go together, and PacsError for what the server does not give.
+    """
+    from ..pacs.address import is_address, parse_address
+
+    address = parse_address(arguments.ct) if is_address(arguments.ct) else None
+    _check(arguments, address)
+    if address is None:
+        yield CtPlace(arguments.ct)
+        return
+    if arguments.keep_fetched is not None:
+        yield _fetched(arguments, address, Path(arguments.keep_fetched), progress)
+        return
+    with tempfile.TemporaryDirectory(prefix="osteoscreen-fetched-", ignore_cleanup_errors=True) as folder:
+        yield _fetched(arguments, address, Path(folder), progress)
+
+
+def _check(arguments: argparse.Namespace, address: Address | None) -> None:
+    from ..pacs import find_server
+    from ..pacs.credentials import refuse_shared
+
+    if arguments.keep_fetched is not None and address is None:
+        raise UsageError("--keep-fetched is for a CT that comes from a server; leave it out.")
+    if address is not None and address.series_uid and arguments.series:
+        raise UsageError("The series stands in the CT's address already; leave --series out.")
+    names = [name for name in (address and address.server, arguments.send) if name]
+    servers = [find_server(name, insecure_http=arguments.insecure_http) for name in names]
+    refuse_shared(servers)
+
+
+def _fetched(arguments: argparse.Namespace, address: Address, folder: Path, progress: Progress) -> CtPlace:
+    from ..pacs import fetch_study
+
+    # A stack of a series that holds several is named by the series and a number; see `OsteoScreenLib.ct`.
+    series = address.series_uid or (arguments.series.partition("#")[0] if arguments.series else None)
+    study = folder / address.study_uid
+    with connected(arguments, address.server) as connection:
+        fetch_study(connection, address.study_uid, study, series, progress)
+        return CtPlace(str(study / series if series else study), connection.server, address)
+
+
+def send_output(
+    arguments: argparse.Namespace, folder: Path, progress: Progress, say: Callable[[Iterable[str]], None]
+) -> None:
+    """Send the DICOM objects of the output folder.  Raises what `pacs send` raises, saying where the results are."""
+    from ..pacs import objects_at
+
+    try:
+        with connected(arguments, arguments.send) as connection:
+            send(connection, objects_at([folder]), progress, say)
+    except OsteoScreenError as problem:
+        raise type(problem)(f"The results are in {folder}, but were not sent: {problem}") from None
