@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING
 
 from ..errors import OsteoScreenError, UsageError
 from ..progress import Progress
+from .console import ConsoleProgress, print_lines
 from .pacs_options import add_connection_options, connected, send
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
     from ..pacs import Address, Server
     from ..results import ScreeningResult
 
@@ -31,14 +30,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 @dataclass(frozen=True)
 class CtPlace:
-    """Where the CT lies on this computer, and the server's address of it where it came from one."""
+    """Where the CT lies on this computer; with the server's address of it where it does not stay here."""
 
     path: str
     server: Server | None = None
     address: Address | None = None
 
     def name_source(self, result: ScreeningResult) -> None:
-        """Put the address on the server in the place of the folder that the CT was fetched into."""
+        """Put the address on the server in the place of a folder that will be gone."""
         if self.server is None or self.address is None:
             return
         from ..pacs import written
@@ -61,7 +60,7 @@ def ct_place(arguments: argparse.Namespace, progress: Progress) -> Iterator[CtPl
         yield CtPlace(arguments.ct)
         return
     if arguments.keep_fetched is not None:
-        yield _fetched(arguments, address, Path(arguments.keep_fetched), progress)
+        yield CtPlace(_fetched(arguments, address, Path(arguments.keep_fetched), progress).path)
         return
     with tempfile.TemporaryDirectory(prefix="osteoscreen-fetched-", ignore_cleanup_errors=True) as folder:
         yield _fetched(arguments, address, Path(folder), progress)
@@ -91,14 +90,29 @@ def _fetched(arguments: argparse.Namespace, address: Address, folder: Path, prog
         return CtPlace(str(study / series if series else study), connection.server, address)
 
 
-def send_output(
-    arguments: argparse.Namespace, folder: Path, progress: Progress, say: Callable[[Iterable[str]], None]
-) -> None:
-    """Send the DICOM objects of the output folder.  Raises what `pacs send` raises, saying where the results are."""
-    from ..pacs import objects_at
+def dicom_objects(folder: Path) -> list[str]:
+    """The names of the DICOM objects that a run wrote into its folder."""
+    from ..pacs.storing import PATTERN
 
+    return sorted(path.name for path in folder.glob(PATTERN))
+
+
+def send_output(arguments: argparse.Namespace, names: Sequence[str]) -> None:
+    """Send what this run wrote, and nothing else that lies in the output folder.
+
+    Raises what `pacs send` raises, saying where the results are; UsageError where no DICOM object was written.
+    """
+    folder = Path(arguments.output)
     try:
-        with connected(arguments, arguments.send) as connection:
-            send(connection, objects_at([folder]), progress, say)
+        if not names:
+            raise UsageError("no DICOM object was written; add `--write dicom`.")
+        with connected(arguments, arguments.send) as connection, ConsoleProgress() as progress:
+            send(connection, [folder / name for name in names], progress, _silent if arguments.json else print_lines)
     except OsteoScreenError as problem:
-        raise type(problem)(f"The results are in {folder}, but were not sent: {problem}") from None
+        raise type(problem)(f"The results are in {folder}, but were not all sent: {problem}") from None
+
+
+def _silent(lines: Iterable[str]) -> None:
+    """Standard output is the result's, where it is JSON."""
+    for _ in lines:
+        pass

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 from ..errors import StudyRefused
 from .console import ConsoleProgress, print_error, print_lines
 from .output import refuse_overwriting, staged_output
+from .pacs_screening import add_arguments as add_pacs_arguments
+from .pacs_screening import ct_place, dicom_objects, send_output
 
 if TYPE_CHECKING:
     from ..screening import Screening
@@ -21,6 +23,10 @@ RESULT, REPORT, SEGMENTATION = "result.json", "report.html", "segmentation.seg.n
 #: What a run writes; result.json is the last, so that where it lies, the others belong to it.
 OWN_FILES = (REPORT, SEGMENTATION, RESULT)
 
+_CT = (
+    "a DICOM folder, a DICOM file of the series, NRRD, MetaImage or NIfTI; or a study on a server: "
+    "dicomweb:SERVER/studies/UID[/series/UID]"
+)
 _LEVEL = (
     "S in mm (RAS superior, as in --l1=-812.5), #INDEX (0 is the first slice as SimpleITK reads the scan), or auto to "
     "have it suggested, which reads the whole scan"
@@ -29,7 +35,7 @@ _LEVEL = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``screen`` to ``parser``."""
-    parser.add_argument("ct", metavar="CT", help="a DICOM folder, a DICOM file of the series, NRRD, MetaImage or NIfTI")
+    parser.add_argument("ct", metavar="CT", help=_CT)
     parser.add_argument("-o", "--output", metavar="OUT", required=True, help="the folder to write to")
     levels = parser.add_argument_group("where L1 and L2 are")
     levels.add_argument("--l1", metavar="S", help=f"centre slice of L1: {_LEVEL}")
@@ -64,15 +70,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     running.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto", help="where to compute")
     running.add_argument("--force", action="store_true", help="screen a study that would be refused; keeps the reasons")
     running.add_argument("--json", action="store_true", help="print result.json to stdout instead of the summary")
+    add_pacs_arguments(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Screen one study; returns 0 when it was screened, 3 when it was refused."""
     inputs = [arguments.ct, arguments.levels_from, arguments.masks, arguments.calibration, *arguments.earlier]
     refuse_overwriting(arguments.output, OWN_FILES, inputs)
-    with staged_output(arguments.output, OWN_FILES) as folder, ConsoleProgress() as progress:
-        screening = _screen(arguments, progress)
+    with (
+        staged_output(arguments.output, OWN_FILES) as folder,
+        ConsoleProgress() as progress,
+        ct_place(arguments, progress) as place,
+    ):
+        screening = _screen(arguments, place.path, progress)
+        place.name_source(screening.result)
         _write(screening, folder, progress)
+        objects = dicom_objects(folder)
     result = screening.result
     if arguments.json:
         from ..results_io import to_dict
@@ -82,17 +95,19 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         print_lines(_summary(screening, Path(arguments.output)))
     if result.status == "screened":
+        if arguments.send is not None:
+            send_output(arguments, objects)
         return 0
     reasons = " ".join(check.message for check in result.eligibility if check.outcome == "refuse")
-    print_error(f"The study was refused: {reasons}")
+    print_error(f"The study was refused: {reasons}{'' if arguments.send is None else ' Nothing was sent.'}")
     return StudyRefused.exit_code
 
 
-def _screen(arguments: argparse.Namespace, progress: ConsoleProgress) -> Screening:
+def _screen(arguments: argparse.Namespace, ct: str, progress: ConsoleProgress) -> Screening:
     from ..screening import ScreeningRequest, screen
 
     request = ScreeningRequest(
-        ct=arguments.ct,
+        ct=ct,
         l1=arguments.l1,
         l2=arguments.l2,
         levels_from=arguments.levels_from,
