@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from .canvas import Canvas, Window
 from .chest import Diaphragm
 from .shapes import Axes, Volume, capsule, ellipsoid, smooth_min
+from .spine import Spine
 from .torso import Torso
 from .tubes import paint_tube, resample, tube
 
@@ -63,9 +64,11 @@ class Abdomen:
 class AbdomenPainter:
     """Paints the abdomen on a canvas, under the diaphragm and inside the cavity."""
 
-    def __init__(self, canvas: Canvas, abdomen: Abdomen, torso: Torso, diaphragm: Diaphragm, structure: Volume) -> None:
+    def __init__(
+        self, canvas: Canvas, abdomen: Abdomen, torso: Torso, organs: Spine, diaphragm: Diaphragm, structure: Volume
+    ) -> None:
         self.canvas, self.abdomen, self.torso, self.structure = canvas, abdomen, torso, structure
-        self.diaphragm, self.wall, self.spine, self.tissues = diaphragm, torso.wall, torso.spine, torso.tissues
+        self.diaphragm, self.wall, self.spine, self.tissues = diaphragm, torso.wall, organs, torso.tissues
 
     def inside(self, window: Window, axes: Axes, inset: float) -> Volume:
         """Return the distance from the cavity's wall and the diaphragm, less ``inset`` mm."""

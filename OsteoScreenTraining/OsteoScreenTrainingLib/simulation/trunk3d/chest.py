@@ -93,9 +93,9 @@ class Chest:
 class ChestPainter:
     """Paints the chest on a canvas."""
 
-    def __init__(self, canvas: Canvas, chest: Chest, torso: Torso, tissues: Tissues) -> None:
+    def __init__(self, canvas: Canvas, chest: Chest, torso: Torso, organs: Spine, tissues: Tissues) -> None:
         self.canvas, self.chest, self.torso, self.tissues = canvas, chest, torso, tissues
-        self.spine = torso.spine
+        self.spine = organs
 
     def at(self, name: str, x: float, y: float, up: float = 0.0) -> NDArray[np.float64]:
         """Return a place beside a vertebra: ``x`` to the left and ``y`` behind its centre, ``up`` over it."""
@@ -107,14 +107,15 @@ class ChestPainter:
         """Paint both lungs, their vessels as ``texture`` (SD 1), and effusions."""
         canvas, c, t = self.canvas, self.chest, self.tissues
         low = self.spine["L2"].centre[2]
-        window = canvas.window((-250, -300, low), (250, 150, self.spine["C7"].centre[2]), 0)
+        window = canvas.window((-250, -300, low), (250, 150, self.torso.spine["C7"].centre[2]), 0)
         if window is None:
             return
         x, y, z = canvas.axes(window)
         over = z - c.diaphragm.height(x, y)
         distance = np.minimum(self.torso.cavity[window] - np.float32(2.5), over * np.float32(0.8))
         distance = np.minimum(distance, self._beside(window, x, y))
-        apex = np.float32(self.spine["T1"].centre[2] + 8) - z
+        # The first ribs bound it, wherever the rest lies.
+        apex = np.float32(self.torso.spine["T1"].centre[2] + 8) - z
         distance = np.minimum(distance, apex)
         # Vessels are sparse and bright, the parenchyma between them dark: an exponential of a smooth field is alike.
         hu = t.lung + np.float32(t.lung_sd) * (np.exp(np.clip(0.9 * texture[window], -3, 2.6)) - 1)

@@ -166,8 +166,8 @@ def _arm(
 
 def _sternum(rng: np.random.Generator, spine: Spine, wall: Wall) -> NDArray[np.float64]:
     """Return the line of the sternum in the front wall: from the notch (T2-T3) to the xiphoid (T9-T10)."""
-    notch = spine["T2"].centre[2] - float(rng.uniform(0, 14))
-    tip = spine["T9"].centre[2] - float(rng.uniform(-8, 18))
+    notch = spine["T2"].centre[2] - float(rng.uniform(-12, 28))
+    tip = spine["T9"].centre[2] - float(rng.uniform(-22, 32))
     heights = np.linspace(notch, tip, 7)
     return wall.point(heights, np.full(7, np.pi), 6.0)
 

@@ -112,6 +112,17 @@ class Spine:
         x, y = (np.asarray(np.interp(z, axis[:, 2], axis[:, n])) for n in (0, 1))
         return x, y
 
+    def slid(self, chest_mm: float, belly_mm: float) -> Spine:
+        """Return what the organs hang on: the vertebrae moved along the axis, those of the chest and of the belly by so
+        much, towards the neck and the sacrum by less and less."""
+        knots = [self[name].centre[2] for name in ("S1", "L2", "T5", "C4")]
+        moved = []
+        for v in self.vertebrae:
+            z = v.centre[2] + float(np.interp(v.centre[2], knots, (0.0, belly_mm, chest_mm, 0.0)))
+            x, y = self.at(z)
+            moved.append(replace(v, centre=np.array([float(x), float(y), z])))
+        return replace(self, vertebrae=tuple(moved))
+
 
 class _Sizes:
     """Draws bodies that are alike in one person."""

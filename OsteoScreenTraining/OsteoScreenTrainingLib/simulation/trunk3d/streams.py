@@ -28,6 +28,7 @@ class Stream(IntEnum):
     IMPLANTS = 16
     MUSCLES = 17
     FINDINGS = 18
+    ORGANS = 19
 
 
 #: Sets these streams apart from those of the other simulations, which seed with two or three numbers.

@@ -15,7 +15,7 @@ from .wall import Wall
 #: Kinds of examination and how often: name -> (share, vertebrae the top lies between, the same for the bottom).
 #: ``PELVIS`` is the symphysis.
 REGIONS = {
-    "chest": (0.34, ("C6", "T2"), ("T12", "L3")),
+    "chest": (0.34, ("C6", "T3"), ("T11", "L3")),
     "neck to lumbar": (0.14, ("C2", "C6"), ("L1", "L4")),
     "abdomen": (0.16, ("T8", "T12"), ("L4", "S1")),
     "abdomen and pelvis": (0.14, ("T8", "T12"), ("PELVIS", "PELVIS")),
