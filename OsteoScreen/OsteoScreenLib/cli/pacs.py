@@ -13,7 +13,7 @@ from .console import ConsoleProgress, print_error, print_lines
 from .pacs_options import add_connection_options, connected, send
 
 if TYPE_CHECKING:
-    from ..pacs import FoundSeries, FoundStudy
+    from ..pacs.finding import FoundSeries, FoundStudy
 
 NAME = "pacs"
 HELP = "Find and fetch studies on a DICOMweb server (a PACS), and send results to it."
@@ -78,7 +78,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _find(arguments: argparse.Namespace) -> int:
-    from ..pacs import Wanted, find_series, find_studies
+    from ..pacs.finding import Wanted, find_series, find_studies
 
     if arguments.limit < 1:
         raise UsageError("At least one study is looked for; give --limit 1 or more.")
@@ -130,7 +130,7 @@ def _cell(text: str) -> str:
 
 
 def _fetch(arguments: argparse.Namespace) -> int:
-    from ..pacs import fetch_study
+    from ..pacs.fetching import fetch_study
 
     folder = Path(arguments.output)
     if folder.exists() and not folder.is_dir():
@@ -143,7 +143,7 @@ def _fetch(arguments: argparse.Namespace) -> int:
 
 
 def _send(arguments: argparse.Namespace) -> int:
-    from ..pacs import objects_at
+    from ..pacs.storing import objects_at
 
     paths = objects_at([Path(each) for each in arguments.path])
     with connected(arguments, arguments.server) as connection, ConsoleProgress() as progress:
@@ -154,8 +154,8 @@ def _send(arguments: argparse.Namespace) -> int:
 def _login(arguments: argparse.Namespace) -> int:
     from getpass import getpass
 
-    from ..pacs import find_server
     from ..pacs.credentials import Credentials, store
+    from ..pacs.servers import find_server
 
     server = find_server(arguments.server, insecure_http=arguments.insecure_http)
     if not sys.stdin.isatty():
@@ -176,8 +176,8 @@ def _login(arguments: argparse.Namespace) -> int:
 
 
 def _logout(arguments: argparse.Namespace) -> int:
-    from ..pacs import find_server
     from ..pacs.credentials import forget
+    from ..pacs.servers import find_server
 
     server = find_server(arguments.server, insecure_http=True)
     found = forget(server.url)

@@ -11,7 +11,7 @@ from ..errors import UsageError
 from ..progress import Progress
 
 if TYPE_CHECKING:
-    from ..pacs import Connection
+    from ..pacs.transport import Connection
 
 
 def add_connection_options(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:
@@ -25,7 +25,8 @@ def add_connection_options(parser: argparse.ArgumentParser | argparse._ArgumentG
 
 def connected(arguments: argparse.Namespace, server: str) -> Connection:
     """A connection to a server by the options of `add_connection_options`.  Raises UsageError."""
-    from ..pacs import Connection, Patience, find_server
+    from ..pacs.servers import find_server
+    from ..pacs.transport import Connection, Patience
 
     patience = Patience()
     if arguments.timeout is not None:
@@ -40,7 +41,8 @@ def send(
     connection: Connection, paths: Sequence[Path], progress: Progress, say: Callable[[Iterable[str]], None]
 ) -> None:
     """Send files and say what became of each.  Raises PacsError where the server did not take them all."""
-    from ..pacs import PacsError, send_objects
+    from ..pacs.errors import PacsError
+    from ..pacs.storing import send_objects
 
     results = send_objects(connection, paths, progress)
     say(f"{each.path.name}: {each.outcome}{f' ({each.reason})' if each.reason else ''}" for each in results)

@@ -16,7 +16,8 @@ from .console import ConsoleProgress, print_lines
 from .pacs_options import add_connection_options, connected, send
 
 if TYPE_CHECKING:
-    from ..pacs import Address, Server
+    from ..pacs.address import Address
+    from ..pacs.servers import Server
     from ..results import ScreeningResult
 
 
@@ -40,7 +41,7 @@ class CtPlace:
         """Put the address on the server in the place of a folder that will be gone."""
         if self.server is None or self.address is None:
             return
-        from ..pacs import written
+        from ..pacs.address import written
 
         series = result.input.series_instance_uid
         result.input = replace(result.input, path=written(self.server, self.address.study_uid, series))
@@ -67,8 +68,8 @@ def ct_place(arguments: argparse.Namespace, progress: Progress) -> Iterator[CtPl
 
 
 def _check(arguments: argparse.Namespace, address: Address | None) -> None:
-    from ..pacs import find_server
     from ..pacs.credentials import refuse_shared
+    from ..pacs.servers import find_server
 
     if arguments.keep_fetched is not None and address is None:
         raise UsageError("--keep-fetched is for a CT that comes from a server; leave it out.")
@@ -80,7 +81,7 @@ def _check(arguments: argparse.Namespace, address: Address | None) -> None:
 
 
 def _fetched(arguments: argparse.Namespace, address: Address, folder: Path, progress: Progress) -> CtPlace:
-    from ..pacs import fetch_study
+    from ..pacs.fetching import fetch_study
 
     # A stack of a series that holds several is named by the series and a number; see `OsteoScreenLib.ct`.
     series = address.series_uid or (arguments.series.partition("#")[0] if arguments.series else None)
@@ -92,9 +93,7 @@ def _fetched(arguments: argparse.Namespace, address: Address, folder: Path, prog
 
 def dicom_objects(folder: Path) -> list[str]:
     """The names of the DICOM objects that a run wrote into its folder."""
-    from ..pacs.storing import PATTERN
-
-    return sorted(path.name for path in folder.glob(PATTERN))
+    return sorted(path.name for path in folder.glob("*.dcm"))
 
 
 def send_output(arguments: argparse.Namespace, names: Sequence[str]) -> None:
