@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from ..decisions import is_discarded
+from ..follow_up import LSC_FACTOR, PRECISION_ERROR_MG_CM3
 from ..results import FollowUp, ScreeningResult
 from .phrases import number
 
 #: Over a shorter time a change per year would say more than was measured.
 PER_YEAR_FROM_DAYS = 183
 _DAYS_PER_YEAR = 365.25
+EXPLANATION = (
+    f"The least significant change is {LSC_FACTOR} times the precision error (the ISCD's formula, for 95 %). The error "
+    f"is the facility's own where its calibration file states it, else {PRECISION_ERROR_MG_CM3:g} mg/cm³, an "
+    "assumption, and larger for L1 alone. A change beyond it says nothing of its cause: a scanner that drifts, another "
+    "slice of the body and bone that was lost look alike."
+)
 _DAYS_PER_MONTH = _DAYS_PER_YEAR / 12
 
 

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from ..decisions import is_discarded
 from ..results import Decision, ScreeningResult
 from .phrases import joined
+
+__all__ = ["NOT_TO_BE_USED", "decision_sentence", "is_discarded", "moment", "one_decision"]
+
+NOT_TO_BE_USED = "The values are kept for the record: do not use them."
 
 
 def decision_sentence(result: ScreeningResult) -> str | None:

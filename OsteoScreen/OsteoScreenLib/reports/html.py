@@ -15,7 +15,7 @@ from markupsafe import Markup
 
 from ..errors import OsteoScreenError
 from ..results import ScreeningResult
-from . import drawing, opinion, phrases, views, wording
+from . import change, decided, drawing, opinion, phrases, timeline, views, wording
 from .pictures import StudyPictures
 from .text import page_environment
 
@@ -62,6 +62,9 @@ def render_html(result: ScreeningResult, pictures: StudyPictures, written: datet
         spine=None if pictures.spine is None else drawing.spine_view(pictures.spine, result.levels),
         checks=views.sorted_checks(result.eligibility),
         bmd=views.bmd_scale(result),
+        decided=decided,
+        change=change,
+        timeline=timeline.timeline(result),
         window=drawing.DISPLAY_WINDOW_HU,
         written=moment.strftime("%Y-%m-%d %H:%M UTC"),
     )

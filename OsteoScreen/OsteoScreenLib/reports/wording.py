@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from ..decisions import is_discarded
 from ..densitometry.bmd import NORMAL_ABOVE_MG_CM3, OSTEOPOROSIS_BELOW_MG_CM3, limits_within_uncertainty
 from ..results import Calibration, Check, Densitometry, Level, ScreeningResult
 from . import opinion
+from .decided import NOT_TO_BE_USED, decision_sentence
 from .phrases import joined, mineral, number
 
 _LOW, _HIGH = f"{OSTEOPOROSIS_BELOW_MG_CM3:.0f}", f"{NORMAL_ABOVE_MG_CM3:.0f}"
@@ -55,9 +57,17 @@ def _marked(result: ScreeningResult, name: str) -> str:
 
 def status(result: ScreeningResult) -> tuple[str, str, str]:
     """What became of the study: (outcome, symbol, words)."""
-    outcomes = [check.outcome for check in result.eligibility]
     if result.status == "refused":
         return "refuse", "✕", "Refused"
+    if is_discarded(result):
+        return "refuse", "✕", "Discarded by a reader"
+    outcome, symbol, words = _screened(result)
+    signed = f"; {result.decisions[-1].decision} by a reader" if result.decisions else ""
+    return outcome, symbol, words + signed
+
+
+def _screened(result: ScreeningResult) -> tuple[str, str, str]:
+    outcomes = [check.outcome for check in result.eligibility]
     if "refuse" in outcomes:
         return "refuse", "!", "Screened in spite of a refusal"
     warnings = outcomes.count("warn")
@@ -71,6 +81,8 @@ def title(result: ScreeningResult) -> str:
     levels = named_levels(result)
     if result.status == "refused":
         return f"Study refused: {levels} not screened" if levels else "Study refused"
+    if is_discarded(result):
+        return f"Discarded: bone density of {levels}"
     return f"Bone density of {levels}" if levels else "Study screened"
 
 
@@ -114,6 +126,8 @@ def summary(result: ScreeningResult) -> list[str]:
     """The result in a few sentences."""
     if result.status == "refused":
         return _refused(result)
+    if is_discarded(result):
+        return [f"{decision_sentence(result)} {NOT_TO_BE_USED}"]
     sentences = []
     if result.roi:
         means = [f"{_marked(result, name)} {number(roi.mean_hu, 0)} HU" for name, roi in result.roi.items()]

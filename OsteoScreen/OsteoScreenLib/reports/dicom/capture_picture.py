@@ -77,13 +77,17 @@ class _Panel:
         width, height = self._size
         places = {"A": (0.5, 0.02), "P": (0.5, 0.94), "R": (0.015, 0.48), "L": (0.965, 0.48)}
         for letter, (x, y) in places.items():
-            draw.text((self.left + x * width, self.top + y * height), letter, fill=PLAIN_COLOUR, font=font)
+            place = (self.left + x * width, self.top + y * height)
+            draw.text(place, letter, PLAIN_COLOUR, font, stroke_width=2, stroke_fill=BACKGROUND)
 
     def scale_bar(self, draw: ImageDraw.ImageDraw, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> None:
         """Draw a bar of `SCALE_BAR_MM` at the lower left."""
         x, y = self.left + MARGIN, self.top + self._size[1] - MARGIN
-        draw.line([(x, y), (x + SCALE_BAR_MM * self.per_mm, y)], fill=PLAIN_COLOUR, width=4)
-        draw.text((x, y - LETTERS - 10), f"{SCALE_BAR_MM} mm", fill=PLAIN_COLOUR, font=font)
+        end = x + SCALE_BAR_MM * self.per_mm
+        draw.line([(x - 2, y), (end + 2, y)], fill=BACKGROUND, width=8)
+        draw.line([(x, y), (end, y)], fill=PLAIN_COLOUR, width=4)
+        words = f"{SCALE_BAR_MM} mm"
+        draw.text((x, y - LETTERS - 12), words, PLAIN_COLOUR, font, stroke_width=2, stroke_fill=BACKGROUND)
 
 
 def _outline(picture: LevelPicture, roi: RoiMeasures) -> npt.NDArray:

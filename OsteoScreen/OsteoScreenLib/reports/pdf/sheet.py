@@ -11,7 +11,7 @@ from ...results import Check, ScreeningResult
 from ...results_io import write_bytes_atomically
 from .. import opinion, phrases, views, wording
 from ..change import follow_up_sentences
-from ..decided import decision_sentence
+from ..decided import decision_sentence, is_discarded
 from ..drawing import Figure
 from ..pictures import StudyPictures
 from .figures import draw_figure, size_of
@@ -67,7 +67,8 @@ class _Sheet:
         self.sagittal = views.sagittal_figure(result, pictures)
         self.checks = [check for check in views.sorted_checks(result.eligibility) if check.outcome != "pass"]
         self.groups = views.measure_groups(result)
-        self.bmd = views.bmd_scale(result) if result.status == "screened" else None
+        self.stands = result.status == "screened" and not is_discarded(result)
+        self.bmd = views.bmd_scale(result) if self.stands else None
         # Without the title's levels: what a file manager shows of a document is seen by anybody.
         self.paper = Paper("OsteoScreen report", written)
 
@@ -147,12 +148,12 @@ class _Sheet:
         sentences = wording.summary(result)
         # A refused study's first sentence stands above already, with the reasons below it.
         told = [Run(" ".join(sentences[1:] if result.status == "refused" else sentences))]
-        if result.status == "screened":
+        if self.stands:
             told.append(Run(" ".join(["", *opinion.notes(result)])))
         parts: list[tuple[list[Run], Style, int]] = [(told, BODY, 16)]
         for heading, words in self._reader_says():
             parts.append(([Run(f"{heading}. ", bold=True), Run(" ".join(words))], BODY, 5))
-        if places := opinion.places_to_look(result):
+        if self.stands and (places := opinion.places_to_look(result)):
             listed = " ".join(f"{number}. {place}" for number, place in enumerate(places, 1))
             parts.append(([Run("Where to look, in this order. ", bold=True), Run(listed)], SMALL, 6))
         for runs, style, lines in parts:
@@ -162,10 +163,11 @@ class _Sheet:
         return y
 
     def _reader_says(self) -> list[tuple[str, list[str]]]:
-        decided = decision_sentence(self.result)
-        parts = [("Decision", [decided] if decided else []), ("Follow-up", follow_up_sentences(self.result))]
-        if decided and self.result.decisions[-1].comment:
-            parts[0][1].append(self.result.decisions[-1].comment)
+        # The summary of a discarded result is its decision already.
+        decided = None if is_discarded(self.result) else decision_sentence(self.result)
+        comment = self.result.decisions[-1].comment if self.result.decisions else ""
+        said = [sentence for sentence in (decided, comment) if sentence]
+        parts = [("Decision", said), ("Follow-up", follow_up_sentences(self.result))]
         return [(heading, sentences) for heading, sentences in parts if sentences]
 
     def _headline(self, y: float, width: float) -> float:

@@ -1,0 +1,390 @@
+"""The result as HL7 FHIR R4: a Bundle (collection) of a DiagnosticReport, its Observations and what made them.
+
+Codes are those of the DICOM objects (:mod:`.dicom.codes`): SNOMED CT, DICOM, LOINC and UCUM, and for what these lack
+the private scheme listed there, here as the code system `PRIVATE_SYSTEM`. Nothing is said of the patient unless the
+result has an identity.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import uuid
+from collections.abc import Sequence
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from pydicom.sr.coding import Code
+
+from ..densitometry.bmd import NORMAL_ABOVE_MG_CM3
+from ..printable import printable
+from ..results import BundleUse, Check, Classification, Densitometry, Identity, RoiMeasures, ScreeningResult
+from ..results_io import write_text_atomically
+from . import wording
+from .change import follow_up_sentences
+from .decided import decision_sentence
+from .dicom import codes
+
+#: The private scheme of `dicom.codes` as a code system, and what the input's hash is called as an identifier.
+PRIVATE_SYSTEM = "urn:osteoscreen:codes"
+INPUT_SYSTEM = "urn:osteoscreen:input-sha256"
+#: Code systems' names in FHIR (R4, "Using Codes") by their designators in DICOM.
+SYSTEMS = {
+    "SCT": "http://snomed.info/sct",
+    "DCM": "http://dicom.nema.org/resources/ontology/DCM",
+    "LN": "http://loinc.org",
+    codes.SCHEME: PRIVATE_SYSTEM,
+}
+_UCUM = "http://unitsofmeasure.org"
+_HL7 = "http://terminology.hl7.org/CodeSystem"
+
+#: FHIR's example code of an imaging report, and the sections of R4's value sets that ours belong to.
+REPORT_CODE = Code("18748-4", "LN", "Diagnostic imaging study")
+_RADIOLOGY = {"system": f"{_HL7}/v2-0074", "code": "CT", "display": "CAT Scan"}
+_IMAGING = {"system": f"{_HL7}/observation-category", "code": "imaging", "display": "Imaging"}
+#: A density below the normal range is low; how low is the category's to say.
+_INTERPRETATIONS = {"normal": ("N", "Normal"), "osteopenia": ("L", "Low"), "osteoporosis": ("L", "Low")}
+#: Status by the reader's decision in force. Discarded results are withdrawn; see `_status` for the rest.
+_DECIDED = {"accepted": "final", "corrected": "final", "discarded": "entered-in-error"}
+_GENDERS = {"F": "female", "M": "male", "O": "other"}
+
+LONGEST_TEXT = 8000
+DECIMALS = 4
+
+Resource = dict[str, Any]
+
+
+def write_fhir(result: ScreeningResult, path: str | os.PathLike[str], written: datetime | None = None) -> Path:
+    """Write the bundle as JSON, whole or not at all; returns the path. Raises OsteoScreenError where that fails."""
+    document = fhir_bundle(result, written)
+    return write_text_atomically(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n", path)
+
+
+def fhir_bundle(result: ScreeningResult, written: datetime | None = None) -> Resource:
+    """The Bundle as JSON values; ``written`` is when (now, by default), and with it the same result gives the same.
+
+    The report is "preliminary" until a reader accepts or corrects it, then "final"; "entered-in-error" where a reader
+    discarded it, and "cancelled" where the study was refused, so that nothing was measured.
+    """
+    return _Maker(result, (written or datetime.now(timezone.utc)).astimezone(timezone.utc)).bundle()
+
+
+class _Maker:
+    """Makes the resources of one result, and the references between them."""
+
+    def __init__(self, result: ScreeningResult, written: datetime) -> None:
+        self.result = result
+        self.written = written.isoformat(timespec="seconds").replace("+00:00", "Z")
+        self.entries: list[Resource] = []
+        self.status = _status(result)
+
+    def bundle(self) -> Resource:
+        patient = self._patient()
+        self.subject = {"subject": patient} if patient else {}
+        self.devices = self._devices()
+        observations = [self._attenuation(name, roi) for name, roi in self.result.roi.items()]
+        observations += self._densities()
+        observations += self._opinion()
+        observations += self._checks()
+        report = self._report(observations)
+        first = next(entry for entry in self.entries if entry["fullUrl"] == report["reference"])
+        entries = [first, *(entry for entry in self.entries if entry is not first)]
+        return {
+            "resourceType": "Bundle",
+            "meta": {"tag": [_coding(codes.private("RESEARCH"))]},
+            "type": "collection",
+            "timestamp": self.written,
+            "entry": entries,
+        }
+
+    def _add(self, key: str, resource: Resource) -> Resource:
+        """Add a resource under a name of its own; returns the reference to it."""
+        named = f"{PRIVATE_SYSTEM}:{self.result.input.sha256}:{self.written}:{key}"
+        url = uuid.uuid5(uuid.NAMESPACE_URL, named.encode("utf-8", "replace").decode()).urn
+        self.entries.append({"fullUrl": url, "resource": resource})
+        return {"reference": url}
+
+    # -- the report
+
+    def _report(self, observations: Sequence[Resource]) -> Resource:
+        result = self.result
+        report: Resource = {
+            "resourceType": "DiagnosticReport",
+            "identifier": [{"system": INPUT_SYSTEM, "value": _text(result.input.sha256)}],
+            "status": self.status,
+            "category": [{"coding": [_RADIOLOGY]}],
+            "code": {"coding": [_coding(REPORT_CODE)], "text": _text(wording.title(result))},
+            **self.subject,
+            "issued": self.written,
+            "result": list(observations),
+            "conclusion": _text(" ".join(_conclusion(result))),
+        }
+        if result.decisions:
+            report["resultsInterpreter"] = [{"display": _text(result.decisions[-1].by)}]
+        report |= self._study()
+        return self._add("report", _without_empty(report))
+
+    def _study(self) -> Resource:
+        """When the scan was made, and of which study it is: the patient's matter, so only with an identity."""
+        identity = self.result.identity
+        if identity is None:
+            return {}
+        uid = identity.study_instance_uid
+        study = {"type": "ImagingStudy", "identifier": {"system": "urn:dicom:uid", "value": f"urn:oid:{uid}"}}
+        found: Resource = {"imagingStudy": [study]} if re.fullmatch(r"[0-2](\.(0|[1-9][0-9]*))+", uid) else {}
+        if date := _date(identity.study_date):
+            found["effectiveDateTime"] = date
+        if identity.accession_number:
+            kind = {"coding": [{"system": f"{_HL7}/v2-0203", "code": "ACSN", "display": "Accession ID"}]}
+            found["basedOn"] = [{"identifier": {"type": kind, "value": _text(identity.accession_number)}}]
+        return found
+
+    def _patient(self) -> Resource | None:
+        identity = self.result.identity
+        if identity is None or identity == Identity():
+            return None
+        patient = {
+            "resourceType": "Patient",
+            "identifier": [{"value": _text(identity.patient_id)}] if identity.patient_id else [],
+            "name": [{"text": _text(identity.patient_name)}] if identity.patient_name else [],
+            "gender": _GENDERS.get(self.result.input.sex or ""),
+            "birthDate": _date(identity.birth_date),
+        }
+        return self._add("patient", _without_empty(patient))
+
+    # -- who made it
+
+    def _devices(self) -> dict[str, Resource]:
+        """The program and each bundle, by "software" or the bundle's role."""
+        version = self.result.software.get("osteoscreen", "")
+        software = self._add("device", _device("OsteoScreen", [version]))
+        found = {"software": software}
+        for bundle in self.result.bundles:
+            found[bundle.role] = self._add(f"device-{bundle.role}", _bundle_device(bundle, software))
+        return found
+
+    # -- what was measured
+
+    def _observation(self, key: str, code: Code, device: str, **parts: Any) -> Resource:
+        observation: Resource = {
+            "resourceType": "Observation",
+            "status": self.status,
+            "category": [{"coding": [_IMAGING]}],
+            "code": _concept(code),
+            **self.subject,
+            "issued": self.written,
+            "device": self.devices.get(device, self.devices["software"]),
+            **parts,
+        }
+        return self._add(key, _without_empty(observation))
+
+    def _attenuation(self, name: str, roi: RoiMeasures) -> Resource:
+        hounsfield, square_mm = codes.HOUNSFIELD, codes.SQUARE_MM
+        components = [
+            _quantity_component(codes.MEDIAN, roi.median_hu, hounsfield),
+            _quantity_component(codes.STANDARD_DEVIATION, roi.sd_hu, hounsfield),
+            _quantity_component(codes.AREA, roi.area_mm2, square_mm),
+            _quantity_component(codes.private("INSET_MM"), roi.inset_mm, codes.MILLIMETRE),
+            _quantity_component(codes.private("OUTLINE"), roi.outline_mean_hu, hounsfield),
+            _quantity_component(codes.private("CIRCLE"), roi.circle_mean_hu, hounsfield),
+            _quantity_component(codes.private("CONFIDENCE"), roi.confidence, codes.NO_UNITS),
+            *self._level_components(name),
+        ]
+        return self._observation(
+            f"attenuation-{name}",
+            codes.ATTENUATION,
+            "segmentation" if roi.mask_source == "model" else "software",
+            bodySite=_site(name),
+            method=_concept(codes.private("INSET")),
+            valueQuantity=_quantity(roi.mean_hu, hounsfield),
+            component=components,
+            note=self._notes([name]),
+        )
+
+    def _level_components(self, name: str) -> list[Resource]:
+        level = self.result.levels.get(name)
+        if level is None:
+            return []
+        return [
+            {
+                "code": _concept(codes.private("LEVEL_SET_BY")),
+                "valueCodeableConcept": _concept(codes.SET_BY[level.set_by]),
+            },
+            {"code": _concept(codes.private("LEVEL_CONFIRMED")), "valueBoolean": level.confirmed},
+        ]
+
+    def _notes(self, names: Sequence[str]) -> list[Resource]:
+        """That a level is not confirmed stands with every value that rests on it."""
+        found = ((name, self.result.levels.get(name)) for name in names)
+        open_ones = [f"{name}: {wording.level_set(level)}." for name, level in found if level and not level.confirmed]
+        return [{"text": _text(" ".join(open_ones))}] if open_ones else []
+
+    def _densities(self) -> list[Resource]:
+        density = self.result.densitometry
+        if density is None:
+            return []
+        mineral = _mineral(density)
+        levels = {name: value for name, value in density.bmd_mg_cm3.items() if name != "individual"}
+        of_levels = [
+            self._observation(
+                f"bmd-{name}",
+                codes.private("BMD"),
+                "software",
+                bodySite=_site(name),
+                valueQuantity=_quantity(value, codes.MG_PER_CM3),
+                component=[mineral],
+                note=self._notes([name]),
+            )
+            for name, value in levels.items()
+        ]
+        return [self._individual(density, list(levels), of_levels), *of_levels]
+
+    def _individual(self, density: Densitometry, names: list[str], of_levels: list[Resource]) -> Resource:
+        line = density.calibration
+        low, words = _INTERPRETATIONS[density.category]
+        interpretation = {"system": f"{_HL7}/v3-ObservationInterpretation", "code": low, "display": words}
+        # A part of the observation and no conclusion code, which would be a finding about the patient.
+        range_of = _concept(codes.BONE_STATUS[density.category], wording.category_sentence(density, names))
+        limit = {"value": NORMAL_ABOVE_MG_CM3, "unit": "mg/cm3", "system": _UCUM, "code": "mg/cm3"}
+        calibration = codes.CALIBRATION_SOURCES[line.source]
+        components = [
+            {"code": _concept(codes.private("QCT_RANGE")), "valueCodeableConcept": range_of},
+            _mineral(density),
+            _quantity_component(codes.UNCERTAINTY, line.uncertainty_mg_cm3, codes.MG_PER_CM3),
+            {"code": _concept(codes.private("CAL_SOURCE")), "valueCodeableConcept": _concept(calibration)},
+            _quantity_component(codes.private("CAL_SLOPE"), line.slope, codes.MG_PER_CM3_PER_HU),
+            _quantity_component(codes.private("CAL_INTERCEPT"), line.intercept, codes.MG_PER_CM3),
+            _quantity_component(codes.private("KVP_FACTOR"), density.kvp_factor, codes.NO_UNITS),
+        ]
+        return self._observation(
+            "bmd-individual",
+            codes.private("INDIVIDUAL"),
+            "software",
+            bodySite=_concept(codes.LUMBAR_SPINE),
+            valueQuantity=_quantity(density.bmd_mg_cm3["individual"], codes.MG_PER_CM3),
+            interpretation=[{"coding": [interpretation]}],
+            referenceRange=[{"low": limit, "text": _text(wording.CRITERION)}],
+            derivedFrom=of_levels,
+            component=components,
+            note=self._notes(names),
+        )
+
+    def _opinion(self) -> list[Resource]:
+        found = self.result.classification
+        if found is None or found.category is None:
+            return []
+        shown = self._observation(
+            "class",
+            codes.private("NETWORK_CLASS"),
+            "classification",
+            valueCodeableConcept=_concept(codes.BONE_STATUS[found.category]),
+            component=_probabilities(found),
+            note=self._notes(list(self.result.levels)),
+        )
+        return [shown]
+
+    def _checks(self) -> list[Resource]:
+        """What did not pass, as an observation of image quality each."""
+        checks = [check for check in self.result.eligibility if check.outcome != "pass"]
+        return [self._check(number, check) for number, check in enumerate(checks)]
+
+    def _check(self, number: int, check: Check) -> Resource:
+        name = {"code": _concept(codes.private("CHECK")), "valueString": _text(check.check) or "-"}
+        value = _concept(codes.OUTCOMES[check.outcome], check.message)
+        return self._observation(
+            f"check-{number}", codes.QUALITY_FINDING, "software", valueCodeableConcept=value, component=[name]
+        )
+
+
+def _status(result: ScreeningResult) -> str:
+    if result.status == "refused":
+        return "cancelled"
+    return _DECIDED[result.decisions[-1].decision] if result.decisions else "preliminary"
+
+
+def _conclusion(result: ScreeningResult) -> list[str]:
+    refusals = [check.message for check in result.eligibility if check.outcome == "refuse"]
+    first, *others = wording.summary(result)
+    decision = decision_sentence(result)
+    return [
+        first,
+        *(refusals if result.status == "refused" else []),
+        *others,
+        *([decision] if decision else []),
+        *follow_up_sentences(result),
+        result.disclaimer,
+    ]
+
+
+def _device(name: str, versions: Sequence[str], **parts: Any) -> Resource:
+    return _without_empty(
+        {
+            "resourceType": "Device",
+            "deviceName": [{"name": _text(name) or "-", "type": "user-friendly-name"}],
+            "version": [{"value": shown} for version in versions if (shown := _text(version))],
+            **parts,
+        }
+    )
+
+
+def _bundle_device(bundle: BundleUse, software: Resource) -> Resource:
+    digest = [{"system": "urn:osteoscreen:bundle-sha256", "value": _text(bundle.sha256)}] if bundle.sha256 else []
+    return _device(bundle.name, [bundle.version], identifier=digest, parent=software)
+
+
+def _mineral(density: Densitometry) -> Resource:
+    mineral = codes.MINERALS[density.calibration.mineral]
+    return {"code": _concept(codes.private("MINERAL")), "valueCodeableConcept": _concept(mineral)}
+
+
+def _probabilities(found: Classification) -> list[Resource]:
+    shares = (found.probabilities or {}).items()
+    return [
+        _quantity_component(codes.PROBABILITIES[name], share, codes.NO_UNITS)
+        for name, share in shares
+        if name in codes.PROBABILITIES
+    ]
+
+
+def _site(name: str) -> Resource:
+    return _concept(codes.VERTEBRAE[name]) if name in codes.VERTEBRAE else {"text": _text(name) or "-"}
+
+
+def _coding(code: Code) -> Resource:
+    return {"system": SYSTEMS[code.scheme_designator], "code": code.value, "display": code.meaning}
+
+
+def _concept(code: Code, text: str = "") -> Resource:
+    return _without_empty({"coding": [_coding(code)], "text": _text(text)})
+
+
+def _quantity(value: float, unit: Code) -> Resource:
+    return {"value": round(float(value), DECIMALS), "unit": unit.meaning, "system": _UCUM, "code": unit.value}
+
+
+def _quantity_component(code: Code, value: float | None, unit: Code) -> Resource:
+    """A measure beside the main one; where it could not be taken, that there is none."""
+    if value is None:
+        missing = {"system": f"{_HL7}/data-absent-reason", "code": "not-applicable", "display": "Not Applicable"}
+        return {"code": _concept(code), "dataAbsentReason": {"coding": [missing]}}
+    return {"code": _concept(code), "valueQuantity": _quantity(value, unit)}
+
+
+def _text(text: str) -> str:
+    """Text as FHIR allows it (R4, "string": no control characters, not only blanks), on one line."""
+    return " ".join(printable(text, LONGEST_TEXT).split())
+
+
+def _date(text: str) -> str | None:
+    """A date of DICOM (YYYYMMDD) as FHIR's; None for anything else."""
+    try:
+        return datetime.strptime(text, "%Y%m%d").date().isoformat() if len(text) == 8 else None
+    except ValueError:
+        return None
+
+
+def _without_empty(resource: Resource) -> Resource:
+    """FHIR allows neither empty texts nor empty lists."""
+    return {key: value for key, value in resource.items() if value not in (None, "", [], {})}
