@@ -22,7 +22,7 @@ from OsteoScreenSlicerLib.Bundles import BundleLogic
 from OsteoScreenSlicerLib.Diagnostics import LOGGER, RecentLog, diagnostics
 from OsteoScreenSlicerLib.Errors import ModuleError
 from OsteoScreenSlicerLib.Levels import StudyLevels, segmentedVertebrae
-from OsteoScreenSlicerLib.Networks import ClassificationLogic, SegmentationLogic, send
+from OsteoScreenSlicerLib.Networks import ClassificationLogic, LocalisationLogic, SegmentationLogic, send
 from OsteoScreenSlicerLib.Outlines import ensureTerminology
 from OsteoScreenSlicerLib.Packages import Packages
 from OsteoScreenSlicerLib.Panels.InstallSection import InstallSection
@@ -32,6 +32,7 @@ from OsteoScreenSlicerLib.Panels.OutlinesSection import OutlinesSection
 from OsteoScreenSlicerLib.Panels.ResultSection import ResultSection
 from OsteoScreenSlicerLib.Panels.RunSection import RunSection
 from OsteoScreenSlicerLib.Panels.ScanSection import ScanSection
+from OsteoScreenSlicerLib.Panels.SuggestSection import SuggestSection
 from OsteoScreenSlicerLib.Parameters import OsteoScreenParameterNode
 from OsteoScreenSlicerLib.Results import StudyResult
 from OsteoScreenSlicerLib.StudyNodes import LEVEL_NAMES, StudyNodes, eventsOfStudy, firstVolume
@@ -95,7 +96,7 @@ class OsteoScreenWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         uiWidget.setMRMLScene(slicer.mrmlScene)
         self.logic = OsteoScreenLogic()
         self.run, self.install = RunSection(self), InstallSection(self)
-        self.scan, self.levels = ScanSection(self), LevelsSection(self)
+        self.scan, self.suggest, self.levels = ScanSection(self), SuggestSection(self), LevelsSection(self)
         self.outlines, self.result, self.models = OutlinesSection(self), ResultSection(self), ModelsSection(self)
         # Painting in the Segment Editor changes the outlines many times a second; the panel follows when it pauses.
         self._updateTimer = qt.QTimer()
@@ -177,7 +178,9 @@ class OsteoScreenWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """Show the scene as it is now."""
         if self.parameterNode is None:
             return
-        for section in (self.install, self.scan, self.levels, self.outlines, self.result, self.models, self.run):
+        for section in (
+            self.install, self.scan, self.suggest, self.levels, self.outlines, self.result, self.models, self.run,
+        ):  # fmt: skip
             section.update()
         self._observe(eventsOfStudy(self.volumeNode))
 
@@ -203,6 +206,9 @@ class OsteoScreenWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             key(f"Alt+Shift+{number}", widgets.goToButton.click)
             key(f"Ctrl+Alt+{number}", widgets.snapButton.click)
             key(f"Ctrl+Shift+{number}", widgets.confirmCheckBox.click)
+        key("Shift+Up", self.ui.namesUpButton.click)
+        key("Shift+Down", self.ui.namesDownButton.click)
+        key("C", self.ui.confirmShownButton.click)
         key("Ctrl+Return", self.ui.screenButton.click)
         key("Esc", self.ui.cancelButton.click)
 
@@ -230,6 +236,7 @@ class OsteoScreenLogic(ScriptedLoadableModuleLogic):
         self.bundles = BundleLogic(self.packages)
         self.ctReader = CtReader()
         self.tasks = Tasks(self.ctReader)
+        self.localisation = LocalisationLogic(self.tasks)
         self.segmentation = SegmentationLogic(self.tasks)
         self.classification = ClassificationLogic(self.tasks, self.segmentation)
         self.workerProcess = WorkerProcess(self.recentLog)
@@ -310,6 +317,26 @@ class OsteoScreenLogic(ScriptedLoadableModuleLogic):
         )
         return self._keep(found)
 
+    def suggest(self, volumeNode, names=LEVEL_NAMES, *, device="auto", localisationModel=None, onProgress=None):
+        """Find and name the vertebrae of a CT and put its levels on them, not confirmed; returns what was found.
+
+        :param names: the levels that are wanted.
+        :param device: "auto", "cpu", "cuda" or "mps".
+        :param localisationModel: name or path of a bundle.
+        :return: the worker's answer to "suggest" (dict): levels, refused (why others are not suggested), numbering.
+        :raises ModuleError: what is wrong and what to do. OsteoScreenError from the engine likewise.
+        """
+        self.packages.torch()
+        options = {"device": device, "localisation_model": localisationModel}
+        return self.localisation.run(volumeNode, names, onProgress, **options)
+
+    def moveNames(self, volumeNode, names, by):
+        """Move the vertebrae's names ``by`` vertebrae towards the head, and the levels ``names`` with them.
+
+        They stay suggested, and are not confirmed. Returns those that are set. Raises ModuleError.
+        """
+        return self.localisation.move(volumeNode, names, by)
+
     def saveReport(self, volumeNode, path):
         """Write the page of a CT's result to ``path``; returns when it is written. Raises as ``screen``."""
         self.packages.torch()
@@ -364,6 +391,14 @@ class OsteoScreenLogic(ScriptedLoadableModuleLogic):
             onError,
             onProgress,
         )
+
+    def startSuggesting(self, volumeNode, names, parameterNode, onDone, onError, onProgress=None):
+        """Suggest the levels in the worker process; otherwise as ``startScreening``."""
+        options = {
+            "localisation_model": parameterNode.localisationBundle or None,
+            "device": parameterNode.device.engineName,
+        }
+        self.localisation.start(self.workerProcess, volumeNode, names, options, onDone, onError, onProgress)
 
     def startOutlining(self, volumeNode, names, parameterNode, onDone, onError, onProgress=None):
         """Outline in the worker process; otherwise as ``startScreening``."""

@@ -30,6 +30,7 @@ class Suggested:
     """Suggested levels, what they rest on, the network that saw it, and the coarse scan that it saw, for drawing."""
 
     suggestion: Suggestion
+    spine: LocalisedSpine
     numbering: Numbering
     network: BundleRunner
     trunk: TrunkGrid
@@ -38,18 +39,22 @@ class Suggested:
     def checks(self) -> list[Check]:
         """What a reader has to know of each level that was asked for."""
         refused = [Check("level_suggestion", "warn", why, name) for name, why in self.suggestion.refused.items()]
-        askew = [
-            Check(
-                "level_suggestion",
-                "warn",
-                f"{name} leans by {level.tilt_deg:.0f} degrees from the slices' normal, so that its slice cuts it "
-                "askew, through more than the middle of the body.",
-                round(level.tilt_deg, 1),
-            )
-            for name, level in self.suggestion.levels.items()
-            if level.tilt_deg > ASKEW_DEG
-        ]
-        return refused + askew
+        return refused + askew_checks(self.numbering)
+
+
+def askew_checks(numbering: Numbering) -> list[Check]:
+    """Return a warning for each suggested level whose slice cuts its body askew."""
+    return [
+        Check(
+            "level_suggestion",
+            "warn",
+            f"{name} leans by {level.tilt_deg:.0f} degrees from the slices' normal, so that its slice cuts it "
+            "askew, through more than the middle of the body.",
+            round(level.tilt_deg, 1),
+        )
+        for name, level in numbering.levels.items()
+        if level.tilt_deg > ASKEW_DEG
+    ]
 
 
 def suggest(
@@ -63,7 +68,7 @@ def suggest(
     trunk = read_trunk(ct, localiser.network.grid_mm, progress)
     spine = on_one_core(lambda: localiser.localise_in(trunk, progress))
     suggestion = suggest_levels(ct, spine, names)
-    return Suggested(suggestion, numbering_of(spine, suggestion), localiser.network, trunk)
+    return Suggested(suggestion, spine, numbering_of(spine, suggestion), localiser.network, trunk)
 
 
 def numbering_of(spine: LocalisedSpine, suggestion: Suggestion) -> Numbering:

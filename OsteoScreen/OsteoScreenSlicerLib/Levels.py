@@ -193,23 +193,23 @@ class StudyLevels:
 
 
 class LevelLines:
-    """The levels as lines across the sagittal views: one line a level, which cannot be dragged and is not saved."""
+    """The levels as lines across the sagittal and coronal views: they cannot be dragged and are not saved."""
 
     def __init__(self):
         self._lines = {}
 
     def update(self, levels, sliceNodes):
-        """Draw the levels of a CT in the sagittal ones among the slice views; take away the lines of other levels.
+        """Draw the levels of a CT in the sagittal and coronal slice views; take away the lines of other levels.
 
         :param levels: StudyLevels.
         :param sliceNodes: the scene's vtkMRMLSliceNodes.
         """
-        sagittal = [node.GetID() for node in sliceNodes if node.GetOrientation() == "Sagittal"]
-        names = levels.names() if sagittal else []
+        across = [node.GetID() for node in sliceNodes if node.GetOrientation() in ("Sagittal", "Coronal")]
+        names = levels.names() if across else []
         for name in set(self._lines) - set(names):
             self._removeLine(name)
         for name in names:
-            self._draw(name, levels, sagittal)
+            self._draw(name, levels, across)
 
     def clear(self):
         """Take all lines away."""

@@ -1,4 +1,4 @@
-"""The two networks' jobs, as logic classes that a script can use too: outlining, and measuring and classifying.
+"""The networks' jobs, as logic classes that a script can use too: suggesting, outlining, measuring and classifying.
 
 Each turns the scene into a message, and the worker's answer back into nodes. Where it runs (this process or another)
 is the caller's; the device is chosen, the bundle loaded once and warmed up, and the fall from a full GPU to the CPU
@@ -14,6 +14,7 @@ from .Errors import ModuleError
 from .Levels import StudyLevels
 from .Outlines import StudyOutlines, maskDigest
 from .Results import StudyResult
+from .Vertebrae import StudyVertebrae
 from .Worker import InProcessWorker
 
 
@@ -29,11 +30,17 @@ DEFAULT_OPTIONS = {
 }
 
 
+# The same for suggesting.
+SUGGEST_OPTIONS = {"localisation_model": None, "device": "auto"}
+
+
 class NetworkLogic:
-    """What both jobs share: a message out, an answer back into the scene, in this process or in another.
+    """What the jobs share: a message out, an answer back into the scene, in this process or in another.
 
     :param tasks: Tasks.
     """
+
+    OPTIONS = DEFAULT_OPTIONS
 
     def __init__(self, tasks):
         self._tasks = tasks
@@ -49,12 +56,12 @@ class NetworkLogic:
     def run(self, volumeNode, names=("L1", "L2"), onProgress=None, **options):
         """Do the job in this process and return what was found; for scripts.
 
-        :param names: the levels, which the scene has to have for this CT.
+        :param names: the levels; the scene has to have them for this CT where they are not to be found.
         :param onProgress: called with (step, done, total); what it raises cancels and passes through.
-        :param options: those of DEFAULT_OPTIONS that differ.
+        :param options: those of OPTIONS that differ.
         :raises ModuleError: what is wrong and what to do.
         """
-        message = self.message(volumeNode, names, {**DEFAULT_OPTIONS, **options})
+        message = self.message(volumeNode, names, {**self.OPTIONS, **options})
         return self.accept(volumeNode, InProcessWorker().run(message, onProgress))
 
     def start(self, worker, volumeNode, names, options, onDone, onError, onProgress=None):
@@ -65,6 +72,52 @@ class NetworkLogic:
         """
         message = self.message(volumeNode, names, options)
         send(worker, message, lambda done: self.accept(volumeNode, done), onDone, onError, onProgress)
+
+
+class LocalisationLogic(NetworkLogic):
+    """Finds and names the vertebrae of one CT, and puts the levels on them; it never confirms one."""
+
+    OPTIONS = SUGGEST_OPTIONS
+
+    def message(self, volumeNode, names, options):
+        """Return the worker's message that suggests the levels ``names``."""
+        return self._tasks.suggest(volumeNode, names, options)
+
+    def accept(self, volumeNode, done):
+        """Draw the vertebrae of an answer, put the levels where it has them, and return it; the others stay."""
+        checkStillThere(volumeNode)
+        study, levels = StudyVertebrae(volumeNode), StudyLevels(volumeNode)
+        study.write(done)
+        for name, level in done["levels"].items():
+            _place(levels, name, study.vertebra(name), level["slice_index"])
+        return done
+
+    def move(self, volumeNode, names, by):
+        """Move the names ``by`` vertebrae towards the head (negative: towards the feet), and the levels with them.
+
+        :param names: the levels that go to the vertebrae that bear their names then; where none does, which is whole,
+          the level is taken away.
+        :return: the levels that are set.
+        :raises ModuleError: there is nothing to move, or no name is left for a vertebra.
+        """
+        from OsteoScreenLib.levels.suggestion import level_of
+
+        study, levels = StudyVertebrae(volumeNode), StudyLevels(volumeNode)
+        if not study.vertebrae():
+            raise ModuleError(_("No vertebra is named yet; press Suggest first."))
+        if not study.canMove(by):
+            raise ModuleError(_("The names cannot be moved further: there is none left for the last vertebra."))
+        ct = self._tasks.ctReader.read(volumeNode)
+        study.move(by)
+        for name in names:
+            vertebra = study.vertebra(name)
+            if vertebra is None:
+                levels.remove(name)
+                continue
+            found = level_of(ct, vertebra)
+            study.keepLevel(name, found)
+            _place(levels, name, vertebra, found.level.slice_index)
+        return [name for name in names if levels.position(name) is not None]
 
 
 class SegmentationLogic(NetworkLogic):
@@ -168,6 +221,12 @@ def checkStillThere(volumeNode):
     """Raise ModuleError where the CT was removed from the scene while the networks ran."""
     if volumeNode is None or volumeNode.GetScene() is None:
         raise ModuleError(_("The CT was removed while the networks ran, so there is no result; load it again."))
+
+
+def _place(levels, name, vertebra, k):
+    """Put a level on slice ``k``, in the plane at the vertebra's centre, as suggested and not confirmed."""
+    i, j, _k = levels.geometry.ijk(np.asarray(vertebra.centre, dtype=float))
+    levels.setPosition(name, levels.geometry.ras(i, j, k), "suggested")
 
 
 def _centre(ct, outline):

@@ -83,7 +83,7 @@ class OsteoScreenParameterNode:
     device - where the networks run.
     screenRefused - screen a study that the eligibility checks refuse; the reasons stay in the result.
     showProbability - lay the network's probability map over the CT.
-    segmentationBundle, classificationBundle - names of bundles; empty for the shipped ones.
+    segmentationBundle, classificationBundle, localisationBundle - names of bundles; empty for the shipped ones.
     calibrationFile - the user's calibration from HU to BMD; empty for the scan's own or the nominal line.
     """
 
@@ -98,4 +98,5 @@ class OsteoScreenParameterNode:
     showProbability: bool = False
     segmentationBundle: str = ""
     classificationBundle: str = ""
+    localisationBundle: str = ""
     calibrationFile: str = ""

@@ -72,6 +72,20 @@ class StudyResult:
         return reasons
 
 
+def unconfirmed(levels):
+    """Return in a sentence (with a space before it) which levels no reader has confirmed; empty where all are.
+
+    :param levels: {name: the engine's Level} of a result.
+    """
+    names = [
+        _("{level} (suggested)").format(level=name) if level.set_by == "suggested" else name
+        for name, level in levels.items()
+        if not level.confirmed
+    ]
+    told = _(" ! No reader has confirmed {levels}: every value holds only if the level is right.")
+    return told.format(levels=_(" and ").join(names)) if names else ""
+
+
 def resultsOfPatient(volumeNode):
     """Return the StudyResults of the CT's patient in the scene, by date; those of the CT alone without a patient.
 
@@ -88,12 +102,16 @@ def resultsOfPatient(volumeNode):
 
 def measures(document):
     """Return every measure of a result.json document (dict) as rows (measure, level, value, unit), all text."""
-    rows = [("status", "", document["status"], "")]
+    open_ = [name for name, level in document["levels"].items() if not level["confirmed"]]
+    rows = [("status", "", document["status"], f"{' and '.join(open_)} not confirmed" if open_ else "")]
     for name, level in document["levels"].items():
         rows.append(("slice", name, str(level["slice_index"]), "index"))
         rows.append(("height (RAS S)", name, _number(level["z_mm"]), "mm"))
         rows.append(("set by", name, level["set_by"], ""))
         rows.append(("confirmed", name, "yes" if level["confirmed"] else "no", ""))
+    for name, told in ((document.get("numbering") or {}).get("levels") or {}).items():
+        rows.append(("probability of the level's name", name, _number(told["probability"]), "0 to 1"))
+        rows.append(("lean of the body", name, _number(told["tilt_deg"]), "degrees"))
     for name, roi in document["roi"].items():
         rows += [(label, name, _number(roi[key]), unit) for label, key, unit in _ROI_ROWS if roi.get(key) is not None]
         rows.append(("outline from", name, roi["mask_source"], ""))

@@ -13,6 +13,7 @@ LEVEL_NAMES = ("L1", "L2")
 PROBABILITY_ATTRIBUTE = "OsteoScreen.offset"
 _ROLES = {
     "levels": "OsteoScreenLevels",
+    "vertebrae": "OsteoScreenVertebrae",
     "segmentation": "OsteoScreenOutlines",
     "probability": "OsteoScreenProbability",
     "table": "OsteoScreenTable",
@@ -33,6 +34,11 @@ class StudyNodes:
     def levels(self):
         """The markups list with the control points L1 and L2 (vtkMRMLMarkupsFiducialNode)."""
         return self.get("levels")
+
+    @property
+    def vertebrae(self):
+        """The chain of the vertebrae that were named by themselves (vtkMRMLMarkupsFiducialNode)."""
+        return self.get("vertebrae")
 
     @property
     def segmentation(self):

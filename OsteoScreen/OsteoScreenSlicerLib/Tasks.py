@@ -10,6 +10,7 @@ import slicer
 from .Levels import StudyLevels
 from .Outlines import StudyOutlines
 from .Results import StudyResult
+from .Vertebrae import StudyVertebrae
 
 
 class Tasks:
@@ -31,6 +32,11 @@ class Tasks:
             self._written = None
         return self._folder
 
+    def suggest(self, volumeNode, names, options):
+        """Return the message that finds the vertebrae, and the levels ``names`` among them."""
+        ct = self.ctReader.read(volumeNode)
+        return {"do": "suggest", "ct": self._ct(volumeNode, ct), "levels": list(names), "options": options}
+
     def outline(self, volumeNode, names, options):
         """Return the message that has the networks outline the levels ``names``."""
         return self._about(volumeNode, "outline", names, options)
@@ -43,6 +49,9 @@ class Tasks:
             from OsteoScreenLib.worker.exchange import write_masks
 
             message["masks"] = write_masks(masks, self.folder)
+        suggested = [name for name, level in message["levels"].items() if level["set_by"] == "suggested"]
+        if suggested and StudyVertebrae(volumeNode).found() is not None:
+            message["suggested"] = StudyVertebrae(volumeNode).used(suggested)
         return message
 
     def report(self, volumeNode, path):

@@ -1,6 +1,7 @@
-"""The views: axial slices through L1 and L2 beside a sagittal one, and going to a level in them."""
+"""The views: axial slices through L1 and L2 beside a sagittal and a coronal one, and going to a level in them."""
 
 import numpy as np
+import vtk
 
 import slicer
 from slicer.i18n import tr as _
@@ -10,7 +11,14 @@ from .StudyNodes import PROBABILITY_ATTRIBUTE, StudyNodes
 
 # Any number that no layout of Slicer has (they end at about 50); kept for the scenes that were saved with it.
 LAYOUT_ID = 7142
-VIEWS = {"L1": "OsteoScreenL1", "L2": "OsteoScreenL2", "sagittal": "OsteoScreenSagittal"}
+VIEWS = {
+    "L1": "OsteoScreenL1",
+    "L2": "OsteoScreenL2",
+    "sagittal": "OsteoScreenSagittal",
+    "coronal": "OsteoScreenCoronal",
+}
+# A view through the body is nearer to its middle than this: half the width of a lumbar body (Panjabi 1992).
+_THROUGH_BODY_MM = 22.0
 # Bone window of the display (centre, width in HU): trabecular bone and cortex both keep their shades.
 _WINDOW, _LEVEL = 1000.0, 250.0
 
@@ -32,18 +40,21 @@ def _layoutXml():
         + view("L2", "Axial", "L2", "#56B4E9")
         + "</layout></item>"
         + view("sagittal", "Sagittal", "S", "#CCCCCC")
+        + view("coronal", "Coronal", "C", "#999999")
         + "</layout>"
     )
 
 
 def showLayout(volumeNode, levels):
-    """Show L1 and L2 axial beside a sagittal view of the CT.
+    """Show L1 and L2 axial beside a sagittal and a coronal view of the CT.
 
     :param levels: StudyLevels; the views go to the levels that are set.
     """
     manager = slicer.app.layoutManager()
     layoutNode = manager.layoutLogic().GetLayoutNode()
-    if not layoutNode.IsLayoutDescription(LAYOUT_ID):
+    if layoutNode.IsLayoutDescription(LAYOUT_ID):
+        layoutNode.SetLayoutDescription(LAYOUT_ID, _layoutXml())
+    else:
         layoutNode.AddLayoutDescription(LAYOUT_ID, _layoutXml())
     manager.setLayout(LAYOUT_ID)
     # A view that is made anew goes back to its first slice when it is first drawn: let that happen before it is set.
@@ -78,7 +89,7 @@ def sliceNodes(scene):
 
 
 def goTo(levels, name):
-    """Show a level: its slice in its own axial view (or in every axial view), and its point in the sagittal ones."""
+    """Show a level: its slice in its own axial view (or in every axial view), and its point in the others."""
     position = levels.position(name)
     if position is None:
         return
@@ -86,8 +97,48 @@ def goTo(levels, name):
     for node in sliceNodes(levels.volumeNode.GetScene()):
         orientation = node.GetOrientation()
         axial = node is own if own is not None else orientation in ("Axial", "Reformat")
-        if axial or orientation == "Sagittal":
+        if axial or orientation in ("Sagittal", "Coronal"):
             node.JumpSliceByOffsetting(*(float(value) for value in position))
+
+
+def isShowing(levels, name):
+    """Return whether a view that is shown has a level in it: its slice, or a plane through the body beside it."""
+    position = levels.position(name)
+    if position is None:
+        return False
+    scene = levels.volumeNode.GetScene()
+    showing = _layoutNamesShowing(levels.volumeNode)
+    for node in sliceNodes(scene):
+        if not node.IsMappedInLayout() or node.GetLayoutName() not in showing:
+            continue
+        axial = node.GetOrientation() in ("Axial", "Reformat")
+        reach = 0.5 * levels.geometry.spacing_mm[2] if axial else _THROUGH_BODY_MM
+        if _isInView(node, position, reach):
+            return True
+    return False
+
+
+def _layoutNamesShowing(volumeNode):
+    """Return the layout names of the slice views that have the CT behind everything."""
+    scene = volumeNode.GetScene()
+    count = scene.GetNumberOfNodesByClass("vtkMRMLSliceCompositeNode")
+    nodes = [scene.GetNthNodeByClass(index, "vtkMRMLSliceCompositeNode") for index in range(count)]
+    return {node.GetLayoutName() for node in nodes if node.GetBackgroundVolumeID() == volumeNode.GetID()}
+
+
+def _isInView(sliceNode, position, reachMm):
+    """Return whether a RAS position lies in a slice view's field, within ``reachMm`` of its plane."""
+    toView = vtk.vtkMatrix4x4()
+    vtk.vtkMatrix4x4.Invert(sliceNode.GetSliceToRAS(), toView)
+    x, y, away, _one = toView.MultiplyPoint([*(float(value) for value in position), 1.0])
+    width, height, _depth = sliceNode.GetFieldOfView()
+    return abs(away) <= reachMm + 1e-3 and abs(x) <= width / 2 and abs(y) <= height / 2
+
+
+def viewNodes(scene):
+    """Return the scene's 3D views (vtkMRMLViewNodes)."""
+    count = scene.GetNumberOfNodesByClass("vtkMRMLViewNode")
+    return [scene.GetNthNodeByClass(index, "vtkMRMLViewNode") for index in range(count)]
 
 
 def currentSlice(levels, name):

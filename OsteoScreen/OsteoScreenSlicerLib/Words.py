@@ -25,11 +25,15 @@ _RULES = (
     (r"choose --device auto or cpu\b", lambda: _("choose the device Automatic or CPU")),
     (r"try --device cpu\b", lambda: _("try the device CPU")),
     (r"To take another, give --series with one of: .*", lambda: _("To take another, load it into Slicer.")),
-    (r"add one with `osteoscreen models import PATH`, name one with --segmentation-model",
+    (r"add one with `osteoscreen models import PATH`, name one with --(segmentation|localisation)-model",
      lambda: _("import one under Models and calibration")),
-    (r"with --(classification|segmentation)-model\b", lambda: _("under Models and calibration")),
+    (r", or have it suggested with --l1=auto", lambda: _(", or press Suggest")),
+    (r"with --(classification|segmentation|localisation)-model\b", lambda: _("under Models and calibration")),
     (r"\(--l1=-812\.5 in mm, or --l1=#123\)", lambda: _("(section 2)")),
     (r"with --l1 and --l2\b|with --l[12]\b", lambda: _("in section 2")),
     (r", such as --l[12]=-812\.5 or --l[12]=#123", lambda: _(" in section 2")),
+    # Where a vertebra's name is one further up, the names have gone down, which is what the reader sees and presses.
+    (r"one vertebra further up has", lambda: _("one vertebra lower (Shift+Down) has")),
+    (r"one vertebra further down has", lambda: _("one vertebra higher (Shift+Up) has")),
     (r"with --levels-from\b", lambda: _("with From segmentation")),
 )  # fmt: skip

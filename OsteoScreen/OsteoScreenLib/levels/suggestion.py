@@ -67,7 +67,7 @@ def suggest_levels(
         if why is not None or vertebra is None:
             refused[name] = why or f"{name} is not seen."
         else:
-            levels[name] = _suggested(ct, vertebra)
+            levels[name] = level_of(ct, vertebra)
     return Suggestion(levels, refused, spine.reasons)
 
 
@@ -90,7 +90,11 @@ def _refusal(spine: LocalisedSpine, name: str, confident: float) -> str | None:
     return None
 
 
-def _suggested(ct: CT, vertebra: LocalisedVertebra) -> SuggestedLevel:
+def level_of(ct: CT, vertebra: LocalisedVertebra) -> SuggestedLevel:
+    """Return the slice half-way between a vertebra's endplates as the level of the vertebra's name.
+
+    Where no endplates are clear, or those found are another body's, it is the slice of the vertebra's centre.
+    """
     slices = ct.geometry.shape[0]
     centre = np.array(vertebra.centre)
     k = int(np.clip(round(float(ct.geometry.ijk(centre)[2])), 0, slices - 1))

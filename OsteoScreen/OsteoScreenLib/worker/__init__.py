@@ -20,6 +20,21 @@ do."}}``. A line that is no message is answered with the id null.
                                            "levels": ["L1", "L2"], "device": "auto"}}
     {"id": 1, "done": {"device": "cpu", "torch": "2.13.0"}}
 
+**suggest** finds and names the vertebrae of the whole scan, and the levels among them, for a reader to confirm. It
+takes about five seconds and a gigabyte, so that warm_up leaves it aside::
+
+    {"id": 5, "do": "suggest", "ct": {...}, "levels": ["L1", "L2"],
+     "options": {"localisation_model": null, "device": "auto"}}
+    {"id": 5, "done": {"numbering": {...}, "levels": {"L1": {"slice_index": 12, "z_mm": -291.5}},
+                       "refused": {"L2": "L2 is cut by the end of the scan."}, "probability": 0.98,
+                       "vertebrae": [{"name": "L1", "probability": 0.98, "up": ["T12", 0.02], "down": ["L2", 0.0],
+                                      "centre": [x, y, z], "upper": [x, y, z], "lower": [x, y, z], "whole": true,
+                                      "ribs": [0.0, 0.0]}],
+                       "device": "cpu", "bundle": {"role": "localisation", ...}}}
+
+"numbering" is that of a `result.json`, "probability" that of its naming as a whole; "vertebrae" are as in :mod:`OsteoScreenLib.localisation.spine`, in RAS mm, from
+head to foot, and none where no name is to be trusted. :mod:`.suggested` reads and writes them.
+
 **outline** outlines the levels, **screen** screens the study. Both take the same message, and outline leaves aside the
 options that it has no use for::
 
@@ -29,6 +44,7 @@ options that it has no use for::
             "kind": "memory", "series_instance_uid": null},
      "levels": {"L1": {"slice_index": 12, "set_by": "user", "confirmed": true}},
      "masks": {"L1": "/path/l1.npy"},
+     "suggested": {"numbering": {...}, "bundle": {...}} or null,
      "options": {"segmentation_model": null, "classification_model": null, "calibration": null, "age_years": null,
                  "sex": null, "device": "auto", "force": false},
      "folder": "/path/for/outlines"}
@@ -41,7 +57,8 @@ options that it has no use for::
 The array of "ct" is (slices, rows, columns) HU in any orientation, which "ijk_to_ras" (column, row, slice, 1 to RAS
 mm) tells; "slice_index" counts in the canonical CT (:mod:`OsteoScreenLib.ct`), and masks are (rows, columns) bool on
 the canonical slice. Levels without a mask are outlined by the network; "masks", "options" and each option may be null
-or left out. "result" is a `result.json` document (absent for outline); a study that must not be screened is a result
+or left out. "suggested", for screen, is what suggested levels rest on, as "suggest" answered it or a reader moved the
+names since. "result" is a `result.json` document (absent for outline); a study that must not be screened is a result
 with the status "refused", not an error. "outlines" holds the levels that were outlined and measured, the user's with a
 probability of null. "bundle" is the segmentation bundle, null where it took no part.
 

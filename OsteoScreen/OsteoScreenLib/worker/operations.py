@@ -1,4 +1,4 @@
-"""What the worker does with a message: warm up, outline, screen, report, forget.
+"""What the worker does with a message: warm up, suggest, outline, screen, report, forget.
 
 `handle` needs no process of its own: a program that has PyTorch may call it directly.
 """
@@ -24,9 +24,11 @@ from ..outlines import Outlines
 from ..progress import Progress
 from ..request import LEVEL_NAMES, ScreeningRequest
 from . import exchange
+from .suggested import UsedSuggestion, describe_suggested, read_used
 
 if TYPE_CHECKING:
     from ..ct import CT
+    from ..results import ScreeningResult
 
 Reply = Callable[[dict[str, Any]], None]
 
@@ -138,6 +140,21 @@ def _warm_up(message: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
     return {"device": str(segmenter.device), "torch": str(torch.__version__)}
 
 
+def _suggest(message: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
+    _require(_PACKAGES)
+    from ..chosen_bundles import localisation_bundle
+    from ..suggesting import suggest
+
+    options = _options(message, {"localisation_model", "device"})
+    # Before the scan is read, so that a bundle that is not there costs no waiting.
+    bundle = localisation_bundle(options.get("localisation_model"))
+    ct = _LAST.get(message.get("ct"))
+    names = message.get("levels")
+    if not isinstance(names, list) or not names or not set(map(str, names)) <= set(LEVEL_NAMES):
+        raise UsageError("The message's levels is no list of the levels to suggest, L1 and L2.")
+    return describe_suggested(suggest(ct, bundle, names, str(options.get("device") or "auto"), progress))
+
+
 def _outline(message: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
     _require(_PACKAGES)
     from ..outlining import outline
@@ -152,14 +169,27 @@ def _screen(message: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
     from ..screening import screen
 
     folder = _folder(message)
+    suggested = read_used(message.get("suggested"))
     screening = screen(_request(message), progress)
     result = screening.result
+    if suggested is not None:
+        _tell_suggested(result, suggested)
     used = next((bundle for bundle in result.bundles if bundle.role == "segmentation"), None)
     return {"result": to_dict(result), **_done(Outlines(screening.outlines, used, result.software["device"]), folder)}
 
 
+def _tell_suggested(result: ScreeningResult, suggested: UsedSuggestion) -> None:
+    """Put down what the levels rest on, as a screening that suggests them itself does."""
+    from ..suggesting import askew_checks
+
+    result.numbering = suggested.numbering
+    result.bundles.insert(0, suggested.bundle)
+    result.eligibility[:0] = askew_checks(suggested.numbering)
+
+
 def _report(message: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
     _require(_PAGE_PACKAGES)
+    from ..localisation.resample import read_trunk
     from ..reports import write_html
     from ..results_io import from_dict
     from ..sagittal import SAGITTAL_SLICES
@@ -172,6 +202,9 @@ def _report(message: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
     result = from_dict(message.get("result"))  # type: ignore[arg-type]
     screening = Screening(result, ct, pictures_of(ct, result, exchange.read_outlines(message.get("outlines"))))
     screening.add_sagittal(SAGITTAL_SLICES, progress)
+    if result.numbering is not None and result.numbering.vertebrae:
+        screening.trunk = read_trunk(ct, progress=progress)
+        screening.add_spine_view()
     write_html(result, screening.pictures, Path(target))
     return {"written": target}
 
@@ -183,6 +216,7 @@ def _forget(message: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
 
 _OPERATIONS: dict[str, Callable[[Mapping[str, Any], Progress], dict[str, Any]]] = {
     "warm_up": _warm_up,
+    "suggest": _suggest,
     "outline": _outline,
     "screen": _screen,
     "report": _report,

@@ -16,7 +16,11 @@ class ModelsSection(Section):
     def __init__(self, panel):
         Section.__init__(self, panel)
         ui = self.ui
-        self._boxes = {"segmentation": ui.segmentationBundleComboBox, "classification": ui.classificationBundleComboBox}
+        self._boxes = {
+            "segmentation": ui.segmentationBundleComboBox,
+            "classification": ui.classificationBundleComboBox,
+            "localisation": ui.localisationBundleComboBox,
+        }
         for role, box in self._boxes.items():
             box.connect("currentIndexChanged(int)", lambda _index, role=role: self.onBundle(role))
         ui.cardComboBox.connect("currentIndexChanged(int)", lambda _index: self.onShowCard())

@@ -5,7 +5,7 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
-from ..Results import currentResult, resultsOfPatient
+from ..Results import currentResult, resultsOfPatient, unconfirmed
 from ..Words import inPanel
 from .CheckTable import fitHeight, showChecks, toolTip
 from .Section import Section
@@ -91,9 +91,10 @@ class ResultSection(Section):
         if found is None or found.category is None:
             self.ui.classLabel.text, self.ui.agreementLabel.text = inPanel(opinion.sentence(result)), ""
             return
-        self.ui.classLabel.text = _("Network's class: {category}, by {model}, on {device}.").format(
+        told = _("Network's class: {category}, by {model}, on {device}.").format(
             category=found.category, model=opinion.model(found), device=result.software.get("device", "")
         )
+        self.ui.classLabel.text = told + _levelNote(result)
         lines = [opinion.agreement(result), *opinion.notes(result)]
         places = opinion.places_to_look(result)
         lines += [_("Where to look, in this order:"), *places] if places else []
@@ -119,7 +120,7 @@ def _measured(result):
     from OsteoScreenLib.reports import wording
     from OsteoScreenLib.reports.phrases import bmd_number, mineral, number
 
-    measured, lines = result.densitometry, []
+    measured, lines = result.densitometry, [unconfirmed(result.levels).strip()]
     if measured is not None:
         calibration = measured.calibration
         lines.append(
@@ -136,6 +137,11 @@ def _measured(result):
     lines.append(_("Trabecular attenuation: {means}.").format(means=", ".join(means)))
     lines.append(_confidence(result))
     return [line for line in lines if line]
+
+
+def _levelNote(result):
+    everyone = all(level.confirmed for level in result.levels.values())
+    return "" if everyone else " " + _("(level not confirmed)")
 
 
 def _confidence(result):

@@ -4,6 +4,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from ..Levels import StudyLevels
+from ..Results import unconfirmed
 from ..Words import inPanel
 from .Section import Section
 
@@ -116,7 +117,10 @@ class RunSection(Section):
             self.say(_("✕ Refused: {reasons}").format(reasons=inPanel(reasons)))
             return
         device, seconds = result.software.get("device", ""), result.timing_s["total"]
-        self.say(_("✓ Screened on {device} in {seconds:.1f} s.").format(device=device, seconds=seconds))
+        self.say(
+            _("✓ Screened on {device} in {seconds:.1f} s.").format(device=device, seconds=seconds)
+            + unconfirmed(result.levels)
+        )
 
     def _onError(self, kind, text):
         self._running = ""
