@@ -68,12 +68,12 @@ def timeline(result: ScreeningResult) -> Timeline | None:
     def down(value: float) -> float:
         return round(_BOTTOM - (value - low) / (high - low) * (_BOTTOM - _TOP), 1)
 
-    points = []
+    points: list[Point] = []
     for day, value, reach in zip([*days, 0], [*values, now], [*reaches, None], strict=True):
         x = round(_RIGHT - day / max(days) * (_RIGHT - _LEFT), 2)
-        whisker = (None, None) if reach is None else (down(value - reach), down(value + reach))
+        foot, top = (None, None) if reach is None else (down(value - reach), down(value + reach))
         kind = "now" if len(points) == len(days) else "other" if reach is None else "comparable"
-        points.append(Point(x, down(value), *whisker, kind, bmd_number(value)))
+        points.append(Point(x, down(value), foot, top, kind, bmd_number(value)))
     ticks = [low + n * _TICK_MG_CM3 for n in range(round((high - low) / _TICK_MG_CM3) + 1)]
     limits = [limit for limit in (OSTEOPOROSIS_BELOW_MG_CM3, NORMAL_ABOVE_MG_CM3) if low < limit < high]
     told = [f"{bmd_number(value)} {when(change)}" for value, change in zip(values, dated, strict=True)]
