@@ -7,11 +7,13 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import StudyRefused
+from ..errors import OsteoScreenError, StudyRefused
+from ..output_kinds import OUTPUT_FILES, chosen_kinds
 from .console import ConsoleProgress, print_error, print_lines
 from .output import refuse_overwriting, staged_output
 from .pacs_screening import add_arguments as add_pacs_arguments
 from .pacs_screening import ct_place, dicom_objects, send_output
+from .writing import add_writing_arguments, print_unwritten, written_lines
 
 if TYPE_CHECKING:
     from ..screening import Screening
@@ -21,7 +23,7 @@ HELP = "Outline and measure L1 and L2 of one CT, and write result.json, report.h
 
 RESULT, REPORT, SEGMENTATION = "result.json", "report.html", "segmentation.seg.nrrd"
 #: What a run writes; result.json is the last, so that where it lies, the others belong to it.
-OWN_FILES = (REPORT, SEGMENTATION, RESULT)
+OWN_FILES = (REPORT, SEGMENTATION, *OUTPUT_FILES, RESULT)
 
 _CT = (
     "a DICOM folder, a DICOM file of the series, NRRD, MetaImage or NIfTI; or a study on a server: "
@@ -65,6 +67,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     measuring.add_argument("--age", metavar="Y", type=float, help="the patient's age in years, where the scan lacks it")
     measuring.add_argument("--sex", choices=("F", "M"), help="the patient's sex, where the scan lacks it")
+    add_writing_arguments(parser)
     running = parser.add_argument_group("running")
     running.add_argument("--series", metavar="UID", help="the series to read, where the folder holds several")
     running.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto", help="where to compute")
@@ -74,7 +77,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Screen one study; returns 0 when it was screened, 3 when it was refused."""
+    """Screen one study; returns 0 when it was screened, 3 when it was refused, and 1 when it was screened but not all
+    was written that was asked for."""
+    kinds = chosen_kinds(arguments.write)
     inputs = [arguments.ct, arguments.levels_from, arguments.masks, arguments.calibration, *arguments.earlier]
     refuse_overwriting(arguments.output, OWN_FILES, inputs)
     with (
@@ -84,7 +89,7 @@ def run(arguments: argparse.Namespace) -> int:
     ):
         screening = _screen(arguments, place.path, progress)
         place.name_source(screening.result)
-        _write(screening, folder, progress)
+        unwritten = _write(screening, folder, kinds, progress)
         objects = dicom_objects(folder)
     result = screening.result
     if arguments.json:
@@ -93,11 +98,13 @@ def run(arguments: argparse.Namespace) -> int:
         # In ASCII, so that it stays JSON on any console.
         print_lines([json.dumps(to_dict(result), indent=2, allow_nan=False)])
     else:
-        print_lines(_summary(screening, Path(arguments.output)))
+        print_lines(_summary(screening, Path(arguments.output), written_lines(kinds, unwritten)))
+    print_unwritten(unwritten)
     if result.status == "screened":
-        if arguments.send is not None:
+        # What could not be written cannot be sent, and why has been said.
+        if arguments.send is not None and (objects or not unwritten):
             send_output(arguments, objects)
-        return 0
+        return OsteoScreenError.exit_code if unwritten else 0
     reasons = " ".join(check.message for check in result.eligibility if check.outcome == "refuse")
     print_error(f"The study was refused: {reasons}{'' if arguments.send is None else ' Nothing was sent.'}")
     return StudyRefused.exit_code
@@ -123,12 +130,20 @@ def _screen(arguments: argparse.Namespace, ct: str, progress: ConsoleProgress) -
         force=arguments.force,
         series=arguments.series,
         earlier=arguments.earlier,
+        earlier_dates=arguments.with_identity,
     )
-    return screen(request, progress)
+    screening = screen(request, progress)
+    if arguments.with_identity:
+        from ..reports.identity import add_identity
+
+        add_identity(screening)
+    return screening
 
 
-def _write(screening: Screening, folder: Path, progress: ConsoleProgress) -> None:
+def _write(screening: Screening, folder: Path, kinds: list[str], progress: ConsoleProgress) -> dict[str, str]:
+    """Write everything, result.json last; returns why, by kind, some of what was asked for was not written."""
     from ..reports import write_html
+    from ..reports.outputs import write_outputs
     from ..results_io import write_result
     from ..sagittal import SAGITTAL_SLICES
     from ..segmentation_io import write_segmentation
@@ -139,10 +154,12 @@ def _write(screening: Screening, folder: Path, progress: ConsoleProgress) -> Non
     write_html(screening.result, screening.pictures, folder / REPORT)
     if screening.result.roi:
         write_segmentation(screening.masks, screening.ct.geometry, folder / SEGMENTATION)
+    unwritten = write_outputs(screening, folder, kinds, progress) if kinds else {}
     write_result(screening.result, folder / RESULT)
+    return unwritten
 
 
-def _summary(screening: Screening, output: Path) -> list[str]:
+def _summary(screening: Screening, output: Path, written: list[str]) -> list[str]:
     """What was found, in lines for a reader."""
     from ..reports import change, opinion, phrases, wording
 
@@ -160,5 +177,5 @@ def _summary(screening: Screening, output: Path) -> list[str]:
     if places := opinion.places_to_look(result):
         lines += ["Where to look, in this order:", *(f"  {n}. {place}" for n, place in enumerate(places, 1))]
     lines += [f"{check.outcome}: {phrases.check_name(check.check)}: {check.message}" for check in screening.warnings]
-    lines += ["", f"Page: {output / REPORT}", result.disclaimer]
+    lines += ["", f"Page: {output / REPORT}", *written, result.disclaimer]
     return lines

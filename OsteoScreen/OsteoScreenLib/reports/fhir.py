@@ -1,8 +1,8 @@
 """The result as HL7 FHIR R4: a Bundle (collection) of a DiagnosticReport, its Observations and what made them.
 
 Codes are those of the DICOM objects (:mod:`.dicom.codes`): SNOMED CT, DICOM, LOINC and UCUM, and for what these lack
-the private scheme listed there, here as the code system `PRIVATE_SYSTEM`. Nothing is said of the patient unless the
-result has an identity.
+the private scheme listed there, here as the code system `fhir_values.PRIVATE_SYSTEM`. Nothing is said of the patient
+unless the result has an identity.
 """
 
 from __future__ import annotations
@@ -19,41 +19,36 @@ from typing import Any
 from pydicom.sr.coding import Code
 
 from ..densitometry.bmd import NORMAL_ABOVE_MG_CM3
-from ..printable import printable
 from ..results import BundleUse, Check, Classification, Densitometry, Identity, RoiMeasures, ScreeningResult
 from ..results_io import write_text_atomically
 from . import wording
 from .change import follow_up_sentences
 from .decided import decision_sentence
 from .dicom import codes
+from .fhir_values import (
+    HL7,
+    PRIVATE_SYSTEM,
+    Resource,
+    coding,
+    concept,
+    fhir_date,
+    quantity,
+    quantity_component,
+    string,
+    without_empty,
+)
 
-#: The private scheme of `dicom.codes` as a code system, and what the input's hash is called as an identifier.
-PRIVATE_SYSTEM = "urn:osteoscreen:codes"
+#: What the input's hash is called as an identifier.
 INPUT_SYSTEM = "urn:osteoscreen:input-sha256"
-#: Code systems' names in FHIR (R4, "Using Codes") by their designators in DICOM.
-SYSTEMS = {
-    "SCT": "http://snomed.info/sct",
-    "DCM": "http://dicom.nema.org/resources/ontology/DCM",
-    "LN": "http://loinc.org",
-    codes.SCHEME: PRIVATE_SYSTEM,
-}
-_UCUM = "http://unitsofmeasure.org"
-_HL7 = "http://terminology.hl7.org/CodeSystem"
-
 #: FHIR's example code of an imaging report, and the sections of R4's value sets that ours belong to.
 REPORT_CODE = Code("18748-4", "LN", "Diagnostic imaging study")
-_RADIOLOGY = {"system": f"{_HL7}/v2-0074", "code": "CT", "display": "CAT Scan"}
-_IMAGING = {"system": f"{_HL7}/observation-category", "code": "imaging", "display": "Imaging"}
+_RADIOLOGY = {"system": f"{HL7}/v2-0074", "code": "CT", "display": "CAT Scan"}
+_IMAGING = {"system": f"{HL7}/observation-category", "code": "imaging", "display": "Imaging"}
 #: A density below the normal range is low; how low is the category's to say.
 _INTERPRETATIONS = {"normal": ("N", "Normal"), "osteopenia": ("L", "Low"), "osteoporosis": ("L", "Low")}
 #: Status by the reader's decision in force. Discarded results are withdrawn; see `_status` for the rest.
 _DECIDED = {"accepted": "final", "corrected": "final", "discarded": "entered-in-error"}
 _GENDERS = {"F": "female", "M": "male", "O": "other"}
-
-LONGEST_TEXT = 8000
-DECIMALS = 4
-
-Resource = dict[str, Any]
 
 
 def write_fhir(result: ScreeningResult, path: str | os.PathLike[str], written: datetime | None = None) -> Path:
@@ -93,7 +88,7 @@ class _Maker:
         entries = [first, *(entry for entry in self.entries if entry is not first)]
         return {
             "resourceType": "Bundle",
-            "meta": {"tag": [_coding(codes.private("RESEARCH"))]},
+            "meta": {"tag": [coding(codes.private("RESEARCH"))]},
             "type": "collection",
             "timestamp": self.written,
             "entry": entries,
@@ -112,19 +107,19 @@ class _Maker:
         result = self.result
         report: Resource = {
             "resourceType": "DiagnosticReport",
-            "identifier": [{"system": INPUT_SYSTEM, "value": _text(result.input.sha256)}],
+            "identifier": [{"system": INPUT_SYSTEM, "value": string(result.input.sha256)}],
             "status": self.status,
             "category": [{"coding": [_RADIOLOGY]}],
-            "code": {"coding": [_coding(REPORT_CODE)], "text": _text(wording.title(result))},
+            "code": {"coding": [coding(REPORT_CODE)], "text": string(wording.title(result))},
             **self.subject,
             "issued": self.written,
             "result": list(observations),
-            "conclusion": _text(" ".join(_conclusion(result))),
+            "conclusion": string(" ".join(_conclusion(result))),
         }
         if result.decisions:
-            report["resultsInterpreter"] = [{"display": _text(result.decisions[-1].by)}]
+            report["resultsInterpreter"] = [{"display": string(result.decisions[-1].by)}]
         report |= self._study()
-        return self._add("report", _without_empty(report))
+        return self._add("report", without_empty(report))
 
     def _study(self) -> Resource:
         """When the scan was made, and of which study it is: the patient's matter, so only with an identity."""
@@ -134,11 +129,11 @@ class _Maker:
         uid = identity.study_instance_uid
         study = {"type": "ImagingStudy", "identifier": {"system": "urn:dicom:uid", "value": f"urn:oid:{uid}"}}
         found: Resource = {"imagingStudy": [study]} if re.fullmatch(r"[0-2](\.(0|[1-9][0-9]*))+", uid) else {}
-        if date := _date(identity.study_date):
+        if date := fhir_date(identity.study_date):
             found["effectiveDateTime"] = date
         if identity.accession_number:
-            kind = {"coding": [{"system": f"{_HL7}/v2-0203", "code": "ACSN", "display": "Accession ID"}]}
-            found["basedOn"] = [{"identifier": {"type": kind, "value": _text(identity.accession_number)}}]
+            kind = {"coding": [{"system": f"{HL7}/v2-0203", "code": "ACSN", "display": "Accession ID"}]}
+            found["basedOn"] = [{"identifier": {"type": kind, "value": string(identity.accession_number)}}]
         return found
 
     def _patient(self) -> Resource | None:
@@ -147,12 +142,12 @@ class _Maker:
             return None
         patient = {
             "resourceType": "Patient",
-            "identifier": [{"value": _text(identity.patient_id)}] if identity.patient_id else [],
-            "name": [{"text": _text(identity.patient_name)}] if identity.patient_name else [],
+            "identifier": [{"value": string(identity.patient_id)}] if identity.patient_id else [],
+            "name": [{"text": string(identity.patient_name)}] if identity.patient_name else [],
             "gender": _GENDERS.get(self.result.input.sex or ""),
-            "birthDate": _date(identity.birth_date),
+            "birthDate": fhir_date(identity.birth_date),
         }
-        return self._add("patient", _without_empty(patient))
+        return self._add("patient", without_empty(patient))
 
     # -- who made it
 
@@ -172,24 +167,24 @@ class _Maker:
             "resourceType": "Observation",
             "status": self.status,
             "category": [{"coding": [_IMAGING]}],
-            "code": _concept(code),
+            "code": concept(code),
             **self.subject,
             "issued": self.written,
             "device": self.devices.get(device, self.devices["software"]),
             **parts,
         }
-        return self._add(key, _without_empty(observation))
+        return self._add(key, without_empty(observation))
 
     def _attenuation(self, name: str, roi: RoiMeasures) -> Resource:
         hounsfield, square_mm = codes.HOUNSFIELD, codes.SQUARE_MM
         components = [
-            _quantity_component(codes.MEDIAN, roi.median_hu, hounsfield),
-            _quantity_component(codes.STANDARD_DEVIATION, roi.sd_hu, hounsfield),
-            _quantity_component(codes.AREA, roi.area_mm2, square_mm),
-            _quantity_component(codes.private("INSET_MM"), roi.inset_mm, codes.MILLIMETRE),
-            _quantity_component(codes.private("OUTLINE"), roi.outline_mean_hu, hounsfield),
-            _quantity_component(codes.private("CIRCLE"), roi.circle_mean_hu, hounsfield),
-            _quantity_component(codes.private("CONFIDENCE"), roi.confidence, codes.NO_UNITS),
+            quantity_component(codes.MEDIAN, roi.median_hu, hounsfield),
+            quantity_component(codes.STANDARD_DEVIATION, roi.sd_hu, hounsfield),
+            quantity_component(codes.AREA, roi.area_mm2, square_mm),
+            quantity_component(codes.private("INSET_MM"), roi.inset_mm, codes.MILLIMETRE),
+            quantity_component(codes.private("OUTLINE"), roi.outline_mean_hu, hounsfield),
+            quantity_component(codes.private("CIRCLE"), roi.circle_mean_hu, hounsfield),
+            quantity_component(codes.private("CONFIDENCE"), roi.confidence, codes.NO_UNITS),
             *self._level_components(name),
         ]
         return self._observation(
@@ -197,8 +192,8 @@ class _Maker:
             codes.ATTENUATION,
             "segmentation" if roi.mask_source == "model" else "software",
             bodySite=_site(name),
-            method=_concept(codes.private("INSET")),
-            valueQuantity=_quantity(roi.mean_hu, hounsfield),
+            method=concept(codes.private("INSET")),
+            valueQuantity=quantity(roi.mean_hu, hounsfield),
             component=components,
             note=self._notes([name]),
         )
@@ -209,17 +204,17 @@ class _Maker:
             return []
         return [
             {
-                "code": _concept(codes.private("LEVEL_SET_BY")),
-                "valueCodeableConcept": _concept(codes.SET_BY[level.set_by]),
+                "code": concept(codes.private("LEVEL_SET_BY")),
+                "valueCodeableConcept": concept(codes.SET_BY[level.set_by]),
             },
-            {"code": _concept(codes.private("LEVEL_CONFIRMED")), "valueBoolean": level.confirmed},
+            {"code": concept(codes.private("LEVEL_CONFIRMED")), "valueBoolean": level.confirmed},
         ]
 
     def _notes(self, names: Sequence[str]) -> list[Resource]:
         """That a level is not confirmed stands with every value that rests on it."""
         found = ((name, self.result.levels.get(name)) for name in names)
         open_ones = [f"{name}: {wording.level_set(level)}." for name, level in found if level and not level.confirmed]
-        return [{"text": _text(" ".join(open_ones))}] if open_ones else []
+        return [{"text": string(" ".join(open_ones))}] if open_ones else []
 
     def _densities(self) -> list[Resource]:
         density = self.result.densitometry
@@ -233,7 +228,7 @@ class _Maker:
                 codes.private("BMD"),
                 "software",
                 bodySite=_site(name),
-                valueQuantity=_quantity(value, codes.MG_PER_CM3),
+                valueQuantity=quantity(value, codes.MG_PER_CM3),
                 component=[mineral],
                 note=self._notes([name]),
             )
@@ -244,28 +239,28 @@ class _Maker:
     def _individual(self, density: Densitometry, names: list[str], of_levels: list[Resource]) -> Resource:
         line = density.calibration
         low, words = _INTERPRETATIONS[density.category]
-        interpretation = {"system": f"{_HL7}/v3-ObservationInterpretation", "code": low, "display": words}
+        interpretation = {"system": f"{HL7}/v3-ObservationInterpretation", "code": low, "display": words}
         # A part of the observation and no conclusion code, which would be a finding about the patient.
-        range_of = _concept(codes.BONE_STATUS[density.category], wording.category_sentence(density, names))
-        limit = {"value": NORMAL_ABOVE_MG_CM3, "unit": "mg/cm3", "system": _UCUM, "code": "mg/cm3"}
+        range_of = concept(codes.BONE_STATUS[density.category], wording.category_sentence(density, names))
+        limit = quantity(NORMAL_ABOVE_MG_CM3, codes.MG_PER_CM3)
         calibration = codes.CALIBRATION_SOURCES[line.source]
         components = [
-            {"code": _concept(codes.private("QCT_RANGE")), "valueCodeableConcept": range_of},
+            {"code": concept(codes.private("QCT_RANGE")), "valueCodeableConcept": range_of},
             _mineral(density),
-            _quantity_component(codes.UNCERTAINTY, line.uncertainty_mg_cm3, codes.MG_PER_CM3),
-            {"code": _concept(codes.private("CAL_SOURCE")), "valueCodeableConcept": _concept(calibration)},
-            _quantity_component(codes.private("CAL_SLOPE"), line.slope, codes.MG_PER_CM3_PER_HU),
-            _quantity_component(codes.private("CAL_INTERCEPT"), line.intercept, codes.MG_PER_CM3),
-            _quantity_component(codes.private("KVP_FACTOR"), density.kvp_factor, codes.NO_UNITS),
+            quantity_component(codes.UNCERTAINTY, line.uncertainty_mg_cm3, codes.MG_PER_CM3),
+            {"code": concept(codes.private("CAL_SOURCE")), "valueCodeableConcept": concept(calibration)},
+            quantity_component(codes.private("CAL_SLOPE"), line.slope, codes.MG_PER_CM3_PER_HU),
+            quantity_component(codes.private("CAL_INTERCEPT"), line.intercept, codes.MG_PER_CM3),
+            quantity_component(codes.private("KVP_FACTOR"), density.kvp_factor, codes.NO_UNITS),
         ]
         return self._observation(
             "bmd-individual",
             codes.private("INDIVIDUAL"),
             "software",
-            bodySite=_concept(codes.LUMBAR_SPINE),
-            valueQuantity=_quantity(density.bmd_mg_cm3["individual"], codes.MG_PER_CM3),
+            bodySite=concept(codes.LUMBAR_SPINE),
+            valueQuantity=quantity(density.bmd_mg_cm3["individual"], codes.MG_PER_CM3),
             interpretation=[{"coding": [interpretation]}],
-            referenceRange=[{"low": limit, "text": _text(wording.CRITERION)}],
+            referenceRange=[{"low": limit, "text": string(wording.CRITERION)}],
             derivedFrom=of_levels,
             component=components,
             note=self._notes(names),
@@ -279,11 +274,16 @@ class _Maker:
             "class",
             codes.private("NETWORK_CLASS"),
             "classification",
-            valueCodeableConcept=_concept(codes.BONE_STATUS[found.category]),
-            component=_probabilities(found),
+            valueCodeableConcept=concept(codes.BONE_STATUS[found.category]),
+            component=[*_probabilities(found), *self._agreement()],
             note=self._notes(list(self.result.levels)),
         )
         return [shown]
+
+    def _agreement(self) -> list[Resource]:
+        if self.result.agreement is None:
+            return []
+        return [{"code": concept(codes.private("AGREEMENT")), "valueBoolean": self.result.agreement}]
 
     def _checks(self) -> list[Resource]:
         """What did not pass, as an observation of image quality each."""
@@ -291,8 +291,8 @@ class _Maker:
         return [self._check(number, check) for number, check in enumerate(checks)]
 
     def _check(self, number: int, check: Check) -> Resource:
-        name = {"code": _concept(codes.private("CHECK")), "valueString": _text(check.check) or "-"}
-        value = _concept(codes.OUTCOMES[check.outcome], check.message)
+        name = {"code": concept(codes.private("CHECK")), "valueString": string(check.check) or "-"}
+        value = concept(codes.OUTCOMES[check.outcome], check.message)
         return self._observation(
             f"check-{number}", codes.QUALITY_FINDING, "software", valueCodeableConcept=value, component=[name]
         )
@@ -319,72 +319,34 @@ def _conclusion(result: ScreeningResult) -> list[str]:
 
 
 def _device(name: str, versions: Sequence[str], **parts: Any) -> Resource:
-    return _without_empty(
+    return without_empty(
         {
             "resourceType": "Device",
-            "deviceName": [{"name": _text(name) or "-", "type": "user-friendly-name"}],
-            "version": [{"value": shown} for version in versions if (shown := _text(version))],
+            "deviceName": [{"name": string(name) or "-", "type": "user-friendly-name"}],
+            "version": [{"value": shown} for version in versions if (shown := string(version))],
             **parts,
         }
     )
 
 
 def _bundle_device(bundle: BundleUse, software: Resource) -> Resource:
-    digest = [{"system": "urn:osteoscreen:bundle-sha256", "value": _text(bundle.sha256)}] if bundle.sha256 else []
+    digest = [{"system": "urn:osteoscreen:bundle-sha256", "value": string(bundle.sha256)}] if bundle.sha256 else []
     return _device(bundle.name, [bundle.version], identifier=digest, parent=software)
 
 
 def _mineral(density: Densitometry) -> Resource:
     mineral = codes.MINERALS[density.calibration.mineral]
-    return {"code": _concept(codes.private("MINERAL")), "valueCodeableConcept": _concept(mineral)}
+    return {"code": concept(codes.private("MINERAL")), "valueCodeableConcept": concept(mineral)}
 
 
 def _probabilities(found: Classification) -> list[Resource]:
     shares = (found.probabilities or {}).items()
     return [
-        _quantity_component(codes.PROBABILITIES[name], share, codes.NO_UNITS)
+        quantity_component(codes.PROBABILITIES[name], share, codes.NO_UNITS)
         for name, share in shares
         if name in codes.PROBABILITIES
     ]
 
 
 def _site(name: str) -> Resource:
-    return _concept(codes.VERTEBRAE[name]) if name in codes.VERTEBRAE else {"text": _text(name) or "-"}
-
-
-def _coding(code: Code) -> Resource:
-    return {"system": SYSTEMS[code.scheme_designator], "code": code.value, "display": code.meaning}
-
-
-def _concept(code: Code, text: str = "") -> Resource:
-    return _without_empty({"coding": [_coding(code)], "text": _text(text)})
-
-
-def _quantity(value: float, unit: Code) -> Resource:
-    return {"value": round(float(value), DECIMALS), "unit": unit.meaning, "system": _UCUM, "code": unit.value}
-
-
-def _quantity_component(code: Code, value: float | None, unit: Code) -> Resource:
-    """A measure beside the main one; where it could not be taken, that there is none."""
-    if value is None:
-        missing = {"system": f"{_HL7}/data-absent-reason", "code": "not-applicable", "display": "Not Applicable"}
-        return {"code": _concept(code), "dataAbsentReason": {"coding": [missing]}}
-    return {"code": _concept(code), "valueQuantity": _quantity(value, unit)}
-
-
-def _text(text: str) -> str:
-    """Text as FHIR allows it (R4, "string": no control characters, not only blanks), on one line."""
-    return " ".join(printable(text, LONGEST_TEXT).split())
-
-
-def _date(text: str) -> str | None:
-    """A date of DICOM (YYYYMMDD) as FHIR's; None for anything else."""
-    try:
-        return datetime.strptime(text, "%Y%m%d").date().isoformat() if len(text) == 8 else None
-    except ValueError:
-        return None
-
-
-def _without_empty(resource: Resource) -> Resource:
-    """FHIR allows neither empty texts nor empty lists."""
-    return {key: value for key, value in resource.items() if value not in (None, "", [], {})}
+    return concept(codes.VERTEBRAE[name]) if name in codes.VERTEBRAE else {"text": string(name) or "-"}
