@@ -64,7 +64,7 @@ def scan_of_result(
         kvp=result.input.kvp,
         slice_thickness_mm=result.input.slice_thickness_mm,
         kernel=result.input.kernel,
-        contrast=_contrast(result),
+        contrast=contrast_given(result),
         manufacturer=result.input.manufacturer,
         model_name=result.input.model_name,
         study_date=parsed_date(identity.study_date if identity else "") if study_date is None else study_date,
@@ -96,7 +96,8 @@ def parsed_date(text: str) -> date | None:
     return None
 
 
-def _contrast(result: ScreeningResult) -> bool | None:
+def contrast_given(result: ScreeningResult) -> bool | None:
+    """Return whether contrast medium was given, by the header or else by the aorta; None where neither says."""
     if result.input.contrast is not None:
         return result.input.contrast
     aorta = [check.outcome for check in result.eligibility if check.check.startswith("aorta")]

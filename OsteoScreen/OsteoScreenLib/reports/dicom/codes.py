@@ -118,7 +118,8 @@ PRIVATE: dict[str, str] = {
     "USE": "Intended use",
     "RESEARCH": "Research use only",
     "KERNEL": "Convolution kernel",
-    "CONTRAST": "Contrast agent given, as the image header says",
+    "CONTRAST": "Contrast agent given, by the image header or else by the aorta",
+    "SCAN_SHA256": "SHA-256 of the screened scan",
 }
 
 

@@ -20,6 +20,7 @@ from pydicom.sr.coding import Code
 
 from ...densitometry.bmd import NORMAL_ABOVE_MG_CM3, OSTEOPOROSIS_BELOW_MG_CM3
 from ...results import BoneStatus, BundleUse, Calibration, Check, Densitometry, RoiMeasures
+from ..phrases import joined
 from . import codes, values
 
 #: In plain ASCII, because some viewers show SR text in no other way.
@@ -108,6 +109,13 @@ def check_evaluation(check: Check) -> QualitativeEvaluation:
     """Return an eligibility check that did not pass, with its name and its message."""
     said = [text_item(codes.private("CHECK"), check.check), text_item(codes.COMMENT, check.message)]
     return evaluation(codes.QUALITY_FINDING, codes.OUTCOMES[check.outcome], said)
+
+
+def not_confirmed(names: list[str]) -> str:
+    """Return what an object says of levels that no reader has confirmed."""
+    if len(names) == 1:
+        return f"Level not confirmed: no reader has said that this is {names[0]}. Its values hold only if it is."
+    return f"Levels not confirmed: no reader has said that these are {joined(names)}. The values hold only if they are."
 
 
 def yes_or_no(truth: bool) -> Code:

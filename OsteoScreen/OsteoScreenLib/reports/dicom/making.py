@@ -13,6 +13,7 @@ from pydicom.uid import generate_uid
 from pydicom.valuerep import DA, TM
 
 from ... import __version__
+from ...decisions import in_force, is_discarded
 from ...errors import UsageError
 from ...outlines import LevelOutline
 from ...results import BundleUse, Decision, ScreeningResult
@@ -78,12 +79,17 @@ class Making:
     @property
     def decision(self) -> Decision | None:
         """The reader's decision that is in force."""
-        return self.result.decisions[-1] if self.result.decisions else None
+        return in_force(self.result)
 
     @property
     def is_verified(self) -> bool:
         """Whether a reader stands behind the result."""
-        return self.decision is not None and self.decision.decision != "discarded"
+        return self.decision is not None and not is_discarded(self.result)
+
+    @property
+    def stands(self) -> bool:
+        """Whether there are values that may be used: the study was screened, and no reader discarded the result."""
+        return self.result.status == "screened" and not is_discarded(self.result)
 
     @property
     def reader_name(self) -> str | None:

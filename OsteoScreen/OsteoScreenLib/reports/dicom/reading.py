@@ -45,7 +45,8 @@ class ReadReport:
     """An earlier report: its result, and what tells whether another scan may be compared with it.
 
     Texts are empty and numbers None where the report does not say; ``study_date`` is ISO 8601. ``decision`` is the
-    reader's, None where there was none.
+    reader's, None where there was none (of a discarded result there is no density to read). ``forced`` is whether an
+    eligibility check refused the study, and it was screened all the same.
     """
 
     earlier: EarlierResult
@@ -62,13 +63,20 @@ class ReadReport:
     kernel: str = ""
     contrast: bool | None = None
     software_version: str = ""
+    sha256: str = ""
+    forced: bool = False
+
+    @property
+    def all_confirmed(self) -> bool:
+        """Whether a reader confirmed every level."""
+        return all(level.confirmed for level in self.levels.values())
 
 
 def read_measurement_report(path: str | os.PathLike[str]) -> ReadReport:
     """Read an OsteoScreen DICOM SR.
 
     Raises InputError where the file cannot be read, is no DICOM, another object or another program's report, is
-    damaged, or reports a study that was refused.
+    damaged, or holds no density: its study was refused, its result discarded, or nothing calibrated it.
     """
     name = Path(path).name
     try:
@@ -153,7 +161,7 @@ class _Reader:
     def report(self) -> ReadReport:
         density = self._individual.first(codes.private("BMD"))
         if density is None:
-            raise InputError(f"{self._name} holds no bone density (its study was refused); give another report.")
+            raise InputError(f"{self._name} holds no bone density ({self._why_none()}); give another report.")
         calibration = self._calibration(density)
         levels = {name: self._level(group) for name, group in self._level_groups()}
         bmd = {name: found.bmd_mg_cm3 for name, found in levels.items()}
@@ -172,6 +180,7 @@ class _Reader:
             study_instance_uid=values.uid(self._dataset.get("StudyInstanceUID") or ""),
             study_date=day,
             software_version=values.text(self._dataset.get("SoftwareVersions") or ""),
+            forced=any(self._outcomes("refuse")),
             **self._scanner(),
         )
 
@@ -218,6 +227,19 @@ class _Reader:
     def _decision(self) -> DecisionKind | None:
         return _name_of(self._individual.code(codes.private("DECISION")), codes.DECISIONS)
 
+    def _outcomes(self, outcome: str) -> Iterator[_Item]:
+        """The eligibility checks of that outcome."""
+        wanted = _key(codes.OUTCOMES[outcome])
+        for found in self._individual.find(codes.QUALITY_FINDING):
+            if _code_of(found.dataset.get("ConceptCodeSequence")) == wanted:
+                yield found
+
+    def _why_none(self) -> str:
+        if self._decision() == "discarded":
+            return "a reader discarded its result"
+        refused = self._individual.code(codes.private("STATUS")) == _key(codes.private("REFUSED"))
+        return "its study was refused" if refused else "no calibration was known"
+
     def _study_date(self) -> str | None:
         digits = values.dicom_date(self._dataset.get("StudyDate") or "")
         return date(int(digits[:4]), int(digits[4:6]), int(digits[6:])).isoformat() if digits else None
@@ -234,6 +256,7 @@ class _Reader:
             "kvp": group.number(codes.KVP),
             "slice_thickness_mm": group.number(codes.SLICE_THICKNESS),
             "kernel": group.text(codes.private("KERNEL")),
+            "sha256": group.text(codes.private("SCAN_SHA256")),
             "contrast": _truth(group.code(codes.private("CONTRAST"))),
         }
 

@@ -11,6 +11,7 @@ from highdicom.seg import SegmentAlgorithmTypeValues, Segmentation, Segmentation
 
 from ...errors import UsageError
 from . import codes, values
+from .content import not_confirmed
 from .making import MAKER, Making
 from .source import SourceSlice
 
@@ -71,6 +72,7 @@ def _written(
     pixels = np.zeros((len(names), *stored[0].shape, len(names)), dtype=stored[0].dtype)
     for index, plane in enumerate(stored):
         pixels[index, :, :, index] = plane
+    drawn_by_reader = any(_is_corrected(making, name) for name in names)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # highdicom's remarks on names of one component, which are the source's
         written = Segmentation(
@@ -81,7 +83,7 @@ def _written(
             plane_positions=_positions(slices),
             content_label="OSTEOSCREEN",
             content_description=f"{MAKER}: {description}; research use only",
-            content_creator_name=making.reader_name,
+            content_creator_name=making.reader_name if drawn_by_reader else None,
             **making.identifiers(series, description),
         )
     making.stamp(written)
@@ -113,7 +115,7 @@ def _segment(making: Making, name: str, number: int) -> SegmentDescription:
             source=NETWORK_SOURCE,
             parameters={"sha256": values.text(bundle.sha256)},
         )
-    return SegmentDescription(
+    segment = SegmentDescription(
         segment_number=number,
         segment_label=f"{name} vertebral body",
         segmented_property_category=codes.ANATOMICAL_STRUCTURE,
@@ -123,14 +125,25 @@ def _segment(making: Making, name: str, number: int) -> SegmentDescription:
         tracking_uid=making.tracking[name],
         tracking_id=f"{name} vertebral body",
     )
+    # For which highdicom has no parameter.
+    segment.SegmentDescription = _described(making, name)
+    return segment
+
+
+def _described(making: Making, name: str) -> str:
+    words = f"Trabecular compartment of the {name} body on its centre slice; the measures are taken inside it."
+    return words if making.result.levels[name].confirmed else f"{words} {not_confirmed([name])}"
 
 
 def _algorithm_type(making: Making, name: str) -> SegmentAlgorithmTypeValues:
     """Who drew it: the network; a reader who corrected the network's outline; or a person or tool that gave a mask."""
     if making.result.roi[name].mask_source == "model":
         return SegmentAlgorithmTypeValues.AUTOMATIC
-    decision = making.decision
-    corrected = decision is not None and f"outline {name}" in decision.corrections
-    if corrected and making.bundle("segmentation") is not None:
+    if _is_corrected(making, name) and making.bundle("segmentation") is not None:
         return SegmentAlgorithmTypeValues.SEMIAUTOMATIC
     return SegmentAlgorithmTypeValues.MANUAL
+
+
+def _is_corrected(making: Making, name: str) -> bool:
+    """Whether the reader of the decision in force drew the outline."""
+    return making.decision is not None and f"outline {name}" in making.decision.corrections

@@ -82,12 +82,12 @@ class SourceSlice:
         header: the instance's header without pixels, cleaned; its placement stands at the top, as in a single-frame
             image, and for a multi-frame one in functional groups too.
         frame_number: from 1, of a multi-frame file; None for a single-frame one.
-        thickness_mm: as its header says; None where it does not.
+        names_patient_as_stored: whether the patient's number is the stored one, to the letter.
     """
 
     header: Dataset
     frame_number: int | None
-    thickness_mm: float | None
+    names_patient_as_stored: bool
 
     @property
     def frame_numbers(self) -> list[int] | None:
@@ -155,7 +155,11 @@ class SourceSeries:
         clean = _cleaned(header, frame, self.spacing_mm())
         if place[1] is not None:
             _add_functional_groups(clean, frames)
-        slice_ = SourceSlice(clean, None if place[1] is None else place[1] + 1, frame.thickness)
+        slice_ = SourceSlice(
+            header=clean,
+            frame_number=None if place[1] is None else place[1] + 1,
+            names_patient_as_stored=_is_kept(_value(header, "PatientID"), clean.PatientID),
+        )
         self._judge(slice_)
         for other in self._slices.values():
             _judge_together(slice_, other)
@@ -175,6 +179,12 @@ class SourceSeries:
                 f"The images have no valid UID of their {_joined(missing)} (anonymised exports often lack it), so no "
                 "DICOM object can refer to them; use the series as it lies in the archive, or have the anonymiser "
                 f"replace UIDs instead of emptying them. {WHAT_GOES_ON}"
+            )
+        if not slice_.names_patient_as_stored:
+            raise NoDicomOutput(
+                "The patient's number in the images is no valid DICOM value (longer than 64 characters, several values, "
+                "control characters, or not in the character set that the header names), so an archive would file "
+                f"DICOM objects under another patient; correct it in the archive. {WHAT_GOES_ON}"
             )
         own = [str(header[keyword].value) for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")]
         if len(set(own)) < len(own) or not all(UID(value).is_private for value in own):
@@ -294,6 +304,11 @@ def _value(header: Dataset, keyword: str) -> Any:
         return ""
     several = not isinstance(value, str) and hasattr(value, "append")
     return " ".join(str(one) for one in value) if several else value
+
+
+def _is_kept(stored: Any, cleaned: str) -> bool:
+    """Whether a text is what was stored, but for its padding, and all of it could be decoded."""
+    return cleaned == str(stored).strip(" \0") and "\ufffd" not in cleaned
 
 
 def _judge_together(one: SourceSlice, other: SourceSlice) -> None:

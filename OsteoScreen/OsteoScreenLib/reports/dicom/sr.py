@@ -4,14 +4,16 @@ Per level a planar group (TID 1410) with its measures, which refers to the segme
 a group (TID 1501) with the density, its range, the classifier's opinion, the image quality and the reader's decision.
 What the scan was made with stands in the image library, so that a later scan can be compared.
 
-It is VERIFIED where the reader's last decision accepted or corrected the result, by that reader and at that time;
-UNVERIFIED without one, and where the reader discarded it, which an evaluation then says. It is COMPLETE unless the
-study was refused: then nothing was measured, and it is PARTIAL.
+It is VERIFIED where the reader's last decision accepted or corrected the result, by that reader and at that time, and
+UNVERIFIED otherwise. It is PARTIAL where the study was refused, so that nothing was measured, and where a reader
+discarded the result: then its numbers are left out, because what takes numbers out of reports does not look for a
+private code that says not to use them.
 """
 
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterable
 from datetime import datetime
 
 import numpy as np
@@ -46,6 +48,7 @@ from pydicom.sr.codedict import codes as standard
 
 from ... import __version__
 from ...errors import UsageError
+from ...follow_up.scans import contrast_given
 from ...results import Decision, Level
 from . import codes, values
 from .content import (
@@ -55,6 +58,7 @@ from .content import (
     code_item,
     density_measure,
     evaluation,
+    not_confirmed,
     number_item,
     probability_measures,
     range_evaluation,
@@ -66,6 +70,8 @@ from .seg import frame_of
 
 #: Verifying Organization must be there (type 1), and a decision names none.
 UNKNOWN_ORGANIZATION = "Not stated"
+_REFUSED = "The study was refused; nothing was measured"
+_DISCARDED = "A reader discarded the result; its values are left out"
 _ACQUISITION, _CONTAINS = RelationshipTypeValues.HAS_ACQ_CONTEXT, RelationshipTypeValues.CONTAINS
 
 
@@ -92,7 +98,7 @@ def measurement_report(making: Making, segmentation: Segmentation | None) -> Com
         report = Comprehensive3DSR(
             evidence=evidence,
             content=content[0],
-            is_complete=making.result.status == "screened",
+            is_complete=making.stands,
             is_final=making.is_verified,
             is_verified=making.is_verified,
             verifying_observer_name=making.reader_name,
@@ -102,8 +108,8 @@ def measurement_report(making: Making, segmentation: Segmentation | None) -> Com
         )
     if making.is_verified and decision is not None:
         report.VerifyingObserverSequence[0].VerificationDateTime = values.date_time(_moment(decision))
-    if making.result.status != "screened":
-        report.CompletionFlagDescription = "The study was refused; nothing was measured"
+    if not making.stands:
+        report.CompletionFlagDescription = _REFUSED if making.result.status == "refused" else _DISCARDED
     making.stamp(report)
     return report
 
@@ -125,11 +131,11 @@ def _observers(making: Making) -> ObservationContext:
 
 def _image_library(making: Making) -> ContainerContentItem:
     """The images, and what the scan was made with as far as its header says (TID 1600)."""
-    said = making.source.ct.acquisition
+    said, study_date = making.result.input, making.source.ct.acquisition.study_date
     group = ContainerContentItem(codes.IMAGE_LIBRARY_GROUP, relationship_type=_CONTAINS)
     items: list[ContentItem] = [code_item(codes.MODALITY, codes.CT_MODALITY, _ACQUISITION)]
-    if said.study_date is not None:
-        items.append(DateContentItem(codes.STUDY_DATE, said.study_date, relationship_type=_ACQUISITION))
+    if study_date is not None:
+        items.append(DateContentItem(codes.STUDY_DATE, study_date, relationship_type=_ACQUISITION))
     for number, name, unit in (
         (said.kvp, codes.KVP, codes.KILOVOLT),
         (said.slice_thickness_mm, codes.SLICE_THICKNESS, codes.MILLIMETRE),
@@ -140,11 +146,13 @@ def _image_library(making: Making) -> ContainerContentItem:
         (said.manufacturer, codes.DEVICE_MANUFACTURER),
         (said.model_name, codes.DEVICE_MODEL),
         (said.kernel, codes.private("KERNEL")),
+        (said.sha256, codes.private("SCAN_SHA256")),
     ):
         if words:
             items.append(text_item(name, words, _ACQUISITION))
-    if said.contrast is not None:
-        items.append(code_item(codes.private("CONTRAST"), yes_or_no(said.contrast), _ACQUISITION))
+    contrast = contrast_given(making.result)
+    if contrast is not None:
+        items.append(code_item(codes.private("CONTRAST"), yes_or_no(contrast), _ACQUISITION))
     for header in making.source_headers():
         items.append(
             ImageContentItem(codes.SOURCE, header.SOPClassUID, header.SOPInstanceUID, relationship_type=_CONTAINS)
@@ -159,8 +167,8 @@ def _level_group(
     making: Making, name: str, segmentation: Segmentation | None
 ) -> PlanarROIMeasurementsAndQualitativeEvaluations:
     level, roi = making.result.levels[name], making.result.roi[name]
-    measures = attenuation_measures(roi)
-    if making.result.densitometry is not None:
+    measures = attenuation_measures(roi) if making.stands else []
+    if making.stands and making.result.densitometry is not None:
         measures.append(density_measure(making.result.densitometry, name))
     bundle = making.bundle("segmentation") if roi.mask_source == "model" else None
     return PlanarROIMeasurementsAndQualitativeEvaluations(
@@ -170,19 +178,18 @@ def _level_group(
         finding_type=codes.VERTEBRAE[name],
         finding_sites=[FindingSite(codes.VERTEBRAE[name])],
         algorithm_id=None if bundle is None else algorithm_of(bundle),
-        measurements=measures,
+        measurements=measures or None,
         qualitative_evaluations=[
-            evaluation(codes.private("LEVEL_CONFIRMED"), yes_or_no(level.confirmed), _unconfirmed(level)),
+            _confirmed([level]),
             evaluation(codes.private("LEVEL_SET_BY"), codes.SET_BY[level.set_by]),
         ],
     )
 
 
-def _unconfirmed(level: Level) -> list[ContentItem]:
-    if level.confirmed:
-        return []
-    words = f"Level not confirmed: no reader has said that this is {level.name}. Its values hold only if it is."
-    return [text_item(codes.COMMENT, words)]
+def _confirmed(levels: Iterable[Level]) -> QualitativeEvaluation:
+    unconfirmed = [level.name for level in levels if not level.confirmed]
+    said = [text_item(codes.COMMENT, not_confirmed(unconfirmed))] if unconfirmed else []
+    return evaluation(codes.private("LEVEL_CONFIRMED"), yes_or_no(not unconfirmed), said)
 
 
 def _segment(making: Making, name: str, segmentation: Segmentation) -> ReferencedSegmentationFrame:
@@ -212,10 +219,10 @@ def _polygon(making: Making, name: str) -> ImageRegion3D:
 def _individual_group(making: Making) -> MeasurementsAndQualitativeEvaluations:
     result = making.result
     measures = []
-    if result.densitometry is not None:
+    if making.stands and result.densitometry is not None:
         measures.append(density_measure(result.densitometry, "individual"))
     opinion = result.classification
-    if opinion is not None and opinion.probabilities is not None:
+    if making.stands and opinion is not None and opinion.probabilities is not None:
         measures += probability_measures(opinion.probabilities, making.bundle("classification"))
     return MeasurementsAndQualitativeEvaluations(
         tracking_identifier=TrackingIdentifier(making.tracking["individual"], "Individual"),
@@ -238,6 +245,7 @@ def _statements(making: Making) -> list[QualitativeEvaluation]:
             codes.private("USE"), codes.private("RESEARCH"), [text_item(codes.COMMENT, making.result.disclaimer)]
         ),
         evaluation(codes.private("STATUS"), codes.private(status)),
+        _confirmed(making.result.levels.values()),
         _decision(making.decision),
     ]
 
@@ -259,7 +267,10 @@ def _decision(decision: Decision | None) -> QualitativeEvaluation:
 
 
 def _opinions(making: Making) -> list[QualitativeEvaluation]:
-    result, found = making.result, []
+    result = making.result
+    found: list[QualitativeEvaluation] = []
+    if not making.stands:
+        return found
     if result.densitometry is not None:
         found.append(range_evaluation(result.densitometry.category))
     if result.classification is not None and result.classification.category is not None:

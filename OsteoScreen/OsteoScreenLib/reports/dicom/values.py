@@ -2,7 +2,7 @@
 
 Objects are written in UTF-8 (ISO_IR 192), so a name is copied as the source's character set decodes it. What no value
 may hold is taken out: control characters and direction overrides become a space, a backslash (DICOM's separator of
-values) a slash, runs of spaces one; what is longer than its representation allows is cut. A date, time, age or number
+values) a slash; what is longer than its representation allows is cut. A date, time, age or number
 that is none is left empty.
 """
 
@@ -28,7 +28,7 @@ _UID = re.compile(r"[0-2](\.(0|[1-9][0-9]*))+")
 def text(value: object, vr: str = "LO") -> str:
     """Return ``value`` as one line of the representation ``vr`` (a key of `LONGEST`), without a backslash."""
     plain = "".join(" " if _is_unfit(character) else character for character in str(value)[: 4 * LONGEST[vr]])
-    return " ".join(plain.replace("\\", "/").split())[: LONGEST[vr]].rstrip()
+    return plain.strip().replace("\\", "/")[: LONGEST[vr]].rstrip()
 
 
 def person_name(value: object) -> str:

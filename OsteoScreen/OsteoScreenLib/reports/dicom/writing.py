@@ -42,7 +42,7 @@ def write_dicom_objects(
     measurements refers to the segmentation of the same call. Of a refused study there are the reports alone.
 
     ``source`` is for a CT that came as an array: `SourceSeries` with its files. ``now`` is the objects' time, and
-    ``new_uid`` makes every UID of theirs.
+    ``new_uid`` makes their series, instance and tracking UIDs.
 
     Raises NoDicomOutput where the scan cannot be the source of DICOM objects, with the reason; UsageError for another
     kind, for a probability map where no network outlined, or where no level was found; InputError where a source file
