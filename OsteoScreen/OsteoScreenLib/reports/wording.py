@@ -21,6 +21,12 @@ SET_BY = {
     "suggested": "suggested by the software",
 }
 OUTCOMES = {"refuse": ("✕", "Refused"), "warn": ("!", "Warning"), "pass": ("✓", "Passed")}
+_FORCE = (
+    "A researcher who knows the limits can screen it all the same with --force; the reasons then stay on the page as a "
+    "warning."
+)
+#: Where no level was found, there is nothing that could be screened all the same.
+_GIVE_LEVELS = "Find the level on the scan, and give the slice through its middle with --l1 (and --l2)."
 CALIBRATION_SOURCES = {
     "user": "the user's calibration file",
     "scanner header": "the scanner's own calibration, from the header",
@@ -96,7 +102,8 @@ def unconfirmed_note(result: ScreeningResult) -> str | None:
     verb = "is" if len(names) == 1 else "are"
     return (
         f"{joined(names)} {verb} {how}, and no reader has confirmed the level. Every value on this page holds only "
-        "if the level is right: check it on the sagittal view, and screen again with the confirmed level."
+        "if the level is right: check it on the sagittal view, then accept the result as its reader (osteoscreen "
+        "decide --accept), or correct the level (--correct)."
     )
 
 
@@ -185,10 +192,7 @@ def _refused(result: ScreeningResult) -> list[str]:
         sentences.append("What was measured before is shown so that the reason can be seen; do not use the values.")
     else:
         sentences.append("Nothing was measured, so this page says nothing about the bone.")
-    sentences.append(
-        "A researcher who knows the limits can screen it all the same with --force; the reasons then stay on the page "
-        "as a warning."
-    )
+    sentences.append(_GIVE_LEVELS if any(check.check == "level_suggestion" for check in reasons) else _FORCE)
     return sentences
 
 
