@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, cast
 
 import numpy as np
 import numpy.typing as npt
 
-from .errors import StudyRefused, UsageError
+from .errors import InputError, StudyRefused, UsageError
 from .progress import Progress, silent
+from .reopening import is_measured
 from .request import AUTO, LEVEL_NAMES, ScreeningRequest
 from .results import Level, ScreeningResult
 from .screening import Screening, screen
@@ -31,6 +32,7 @@ class Correction:
     calibration : the calibration file that the result was measured with, where it was a user's
     segmentation_model, classification_model : None for those that took part
     force : screen it also where a check refuses it
+    earlier : earlier results to compare with, instead of those that the result was compared with
     """
 
     l1: str | None = None
@@ -41,6 +43,7 @@ class Correction:
     classification_model: PathLike | None = None
     device: str = "auto"
     force: bool = False
+    earlier: Sequence[PathLike] = ()
 
 
 def screen_corrected(
@@ -48,16 +51,18 @@ def screen_corrected(
 ) -> tuple[Screening, tuple[str, ...]]:
     """Return the study of ``old``, screened again with a correction, and the levels whose outline the reader drew.
 
-    A level that was not moved keeps the outline that a user drew; the network outlines the others again. Signing the
-    correction is for `OsteoScreenLib.decisions.corrected`.
+    A level that was not moved keeps the outline that a user drew; the network outlines the others again. An outline of
+    the correction that is the measured one was not drawn anew. Signing the correction is for
+    `OsteoScreenLib.decisions.corrected`.
 
-    Raises UsageError where the correction makes no sense, StudyRefused where the corrected study is refused, and what
-    screening raises.
+    Raises UsageError where the correction makes no sense, InputError where an outline that a user drew before is gone,
+    StudyRefused where the corrected study is refused, and what screening raises.
     """
     _check_calibration(old.result, correction)
     levels = _levels(old, correction)
-    drawn = _drawn(levels, correction, old.ct)
-    masks = {**_kept(old, levels), **drawn}
+    given = _given(levels, correction, old.ct)
+    drawn = {name: mask for name, mask in given.items() if not _is_as_before(old, name, levels[name], mask)}
+    masks = {**_kept(old, levels, given), **drawn}
     told = old.result.input
     new = screen(
         ScreeningRequest(
@@ -72,6 +77,7 @@ def screen_corrected(
             sex=cast("Literal['F', 'M']", told.sex) if told.sex in ("F", "M") else None,
             device=correction.device,
             force=correction.force,
+            earlier=correction.earlier,
         ),
         progress,
     )
@@ -98,13 +104,13 @@ def _levels(old: Screening, correction: Correction) -> dict[str, Level]:
     return levels
 
 
-def _drawn(levels: Mapping[str, Level], correction: Correction, ct: CT) -> dict[str, npt.NDArray[np.bool_]]:
-    """The reader's outlines on the levels' slices."""
+def _given(levels: Mapping[str, Level], correction: Correction, ct: CT) -> dict[str, npt.NDArray[np.bool_]]:
+    """The correction's outlines on the levels' slices."""
     from .levels import read_vertebrae
 
     if correction.masks is None:
         return {}
-    drawn = {}
+    given = {}
     for name, vertebra in read_vertebrae(correction.masks, LEVEL_NAMES).items():
         if name not in levels:
             raise UsageError(f"{name} is outlined, and the result has no {name}; give its slice with --{name.lower()}.")
@@ -114,17 +120,32 @@ def _drawn(levels: Mapping[str, Level], correction: Correction, ct: CT) -> dict[
                 f"The outlines hold no {name} on its slice #{levels[name].slice_index}; draw it there, or say on which "
                 f"slice it is with --{name.lower()}."
             )
-        drawn[name] = mask
-    return drawn
+        given[name] = mask
+    return given
 
 
-def _kept(old: Screening, levels: Mapping[str, Level]) -> dict[str, npt.NDArray[np.bool_]]:
-    """The outlines that a user drew before, of the levels that stay."""
-    return {
-        name: outline.mask
-        for name, outline in old.outlines.items()
-        if old.result.roi[name].mask_source == "user" and outline.slice_index == levels[name].slice_index
-    }
+def _is_as_before(old: Screening, name: str, level: Level, mask: npt.NDArray[np.bool_]) -> bool:
+    roi = old.result.roi.get(name)
+    if roi is None or old.result.levels[name].slice_index != level.slice_index:
+        return False
+    return is_measured(mask, roi, old.ct.geometry, level.slice_index)
+
+
+def _kept(
+    old: Screening, levels: Mapping[str, Level], given: Mapping[str, npt.NDArray[np.bool_]]
+) -> dict[str, npt.NDArray[np.bool_]]:
+    """The outlines that a user drew before, of the levels that stay; as ``given``, where they lie nowhere else."""
+    kept = {}
+    for name, roi in old.result.roi.items():
+        if roi.mask_source != "user" or old.result.levels[name].slice_index != levels[name].slice_index:
+            continue
+        if name in old.outlines:
+            kept[name] = old.outlines[name].mask
+        elif name in given:
+            kept[name] = given[name]
+        else:
+            raise InputError(f"The outline of {name} that was drawn before is gone; give it again with --masks.")
+    return kept
 
 
 def _used(result: ScreeningResult, role: str) -> str | None:

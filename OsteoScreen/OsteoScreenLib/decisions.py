@@ -60,8 +60,8 @@ def corrected(
     """Return ``new``, the same study screened again with what a reader changed, as the correction of ``old``.
 
     ``outlines`` are the levels whose outline the reader drew; levels that moved are found by comparing the two. Every
-    level is confirmed, since the reader signed it; earlier decisions, the identity and the comparison with earlier
-    results are those of ``old``.
+    level is confirmed, since the reader signed it; earlier decisions and the identity are those of ``old``, and so is
+    the comparison with earlier results, unless ``new`` was compared itself.
 
     Raises UsageError where ``new`` is refused or of another scan, nothing was changed, or ``by`` or ``at`` cannot be.
     """
@@ -73,7 +73,7 @@ def corrected(
     if not changes:
         raise UsageError("Nothing differs from the result as it is; accept it, or give another level or outline.")
     decision = _decision("corrected", by, at, comment, changes)
-    kept = replace(new, identity=old.identity, follow_up=old.follow_up, **_counted(new, old))
+    kept = replace(new, identity=old.identity, follow_up=new.follow_up or old.follow_up, **_counted(new, old))
     return _decided(_signed(kept), decision, old.decisions)
 
 

@@ -18,9 +18,12 @@ from .screening import Screening, pictures_of
 if TYPE_CHECKING:
     from .ct import CT, Geometry
 
-#: An outline in pixels may differ so much from the measured one, as a share of its area and as a distance of its
-#: middle in pixels: its measures were taken with parts of pixels.
-_SAME_AREA, _SAME_PLACE_PIXELS = 0.05, 1.0
+#: A pixel whose centre lies nearer to the measured outline (mm) may be on either side of it: the outline was simplified
+#: by up to 0.09 mm, and is written with four decimals.
+_NEAR_MM = 0.15
+#: So many of the outline's pixels may be on its wrong side: where two parts touch in a corner, pixels leave it open
+#: whether they are one.
+_WRONG_SIDE = 0.005
 
 
 def reopen(
@@ -28,11 +31,14 @@ def reopen(
     segmentation: str | os.PathLike[str],
     ct: str | os.PathLike[str] | None = None,
     progress: Progress = silent,
+    *,
+    to_correct: bool = False,
 ) -> Screening:
     """Return the screening that ``result`` and ``segmentation``, the outlines that were written beside it, come from.
 
     ``ct`` is where the scan lies; None where it still lies where the result says. The networks' probability maps were
-    not kept, and are None.
+    not kept, and are None. ``to_correct`` leaves out the outlines that are not, or no longer, those that were measured;
+    without it, they are an error.
 
     Raises InputError where the scan cannot be read, is not the one that was screened, or the outlines are not those
     that were measured.
@@ -41,7 +47,7 @@ def reopen(
     if ct is not None:
         # So that the next one finds it.
         result = replace(result, input=replace(result.input, path=scan.path))
-    outlines = _outlines(result, segmentation, scan.geometry) if result.roi else {}
+    outlines = _outlines(result, segmentation, scan.geometry, to_correct) if result.roi else {}
     trunk = None
     if result.numbering is not None:
         from .localisation.resample import read_trunk
@@ -50,11 +56,46 @@ def reopen(
     return Screening(result, scan, pictures_of(scan, result, outlines), outlines, trunk)
 
 
+def is_measured(mask: np.ndarray, roi: RoiMeasures, geometry: Geometry, k: int) -> bool:
+    """Return whether ``mask`` (rows, columns) on slice ``k`` is the outline that ``roi`` was measured in."""
+    from scipy import ndimage
+
+    from .densitometry.outline import Outline
+
+    if not mask.any():
+        return False
+    parts, count = ndimage.label(mask)
+    sizes = np.bincount(parts.ravel())[1:]
+    body = ndimage.binary_fill_holes(parts == 1 + int(np.argmax(sizes))) if count > 1 else mask
+    body = ndimage.binary_fill_holes(body)
+    column_mm, row_mm = geometry.pixel_spacing_mm[1], geometry.pixel_spacing_mm[0]
+    outline = Outline(_pixels(roi, geometry, k)[:-1] * (column_mm, row_mm))
+    rows, columns = np.indices(mask.shape).reshape(2, -1)
+    centres = np.column_stack([columns * column_mm, rows * row_mm])
+    inside = outline.contains(centres)
+    differs = inside != body.ravel()
+    wrong = np.abs(outline.depth_mm(centres[differs])) > _NEAR_MM if differs.any() else np.zeros(0, bool)
+    return int(wrong.sum()) <= _WRONG_SIDE * int(inside.sum())
+
+
+def _pixels(roi: RoiMeasures, geometry: Geometry, k: int) -> np.ndarray:
+    """The measured outline as (n, 2) positions (column, row) in pixels."""
+    corner, right, below = (geometry.ras(column, row, k)[:2] for column, row in ((0, 0), (1, 0), (0, 1)))
+    steps = np.column_stack([right - corner, below - corner])
+    return np.linalg.solve(steps, (np.array(roi.outline_ras_mm) - corner).T).T
+
+
 def _scan(described: InputDescription, path: str | os.PathLike[str] | None, progress: Progress) -> CT:
     from .ct import open_ct
+    from .pacs.address import is_address
 
     if path is None and described.kind == "memory":
         raise InputError("The scan was screened in memory, and no file of it is known; decide where it was screened.")
+    if path is None and is_address(described.path):
+        raise InputError(
+            "The scan came from a server and was not kept here; fetch it with `osteoscreen pacs fetch`, and say where "
+            "it lies with --ct."
+        )
     series = described.series_instance_uid if described.kind == "dicom" else None
     try:
         scan = open_ct(described.path if path is None else path, series=series or None, progress=progress)
@@ -67,7 +108,7 @@ def _scan(described: InputDescription, path: str | os.PathLike[str] | None, prog
 
 
 def _outlines(
-    result: ScreeningResult, segmentation: str | os.PathLike[str], geometry: Geometry
+    result: ScreeningResult, segmentation: str | os.PathLike[str], geometry: Geometry, to_correct: bool
 ) -> dict[str, LevelOutline]:
     from .levels import read_vertebrae
 
@@ -75,25 +116,18 @@ def _outlines(
     try:
         found = read_vertebrae(place, list(result.roi))
     except OsteoScreenError as error:
+        if to_correct:
+            return {}
         raise InputError(f"The outlines of the result cannot be read: {error}") from error
     outlines = {}
     for name, roi in result.roi.items():
         k = result.levels[name].slice_index
         mask = found[name].coverage_on(geometry, k) > 0.5 if name in found else np.zeros(geometry.shape[1:], bool)
-        if not _is_measured(mask, roi, geometry, k):
+        if is_measured(mask, roi, geometry, k):
+            outlines[name] = LevelOutline(k, mask, None, roi.confidence)
+        elif not to_correct:
             raise InputError(
-                f"{name} in {place.name} is not the outline that was measured; measure it with --correct --masks, or "
-                "put back the file."
+                f"{name} in {place.name} is not the outline that was measured; measure it with --correct "
+                f"--masks={place}, or put back the file."
             )
-        outlines[name] = LevelOutline(k, mask, None, roi.confidence)
     return outlines
-
-
-def _is_measured(mask: np.ndarray, roi: RoiMeasures, geometry: Geometry, k: int) -> bool:
-    if not mask.any():
-        return False
-    area = float(mask.sum()) * float(np.prod(geometry.pixel_spacing_mm))
-    rows, columns = np.nonzero(mask)
-    middle = geometry.ras(columns.mean(), rows.mean(), k)
-    away = float(np.linalg.norm(middle - np.array(roi.centroid_ras_mm))) / max(geometry.pixel_spacing_mm)
-    return abs(area - roi.outline_area_mm2) <= _SAME_AREA * roi.outline_area_mm2 and away <= _SAME_PLACE_PIXELS

@@ -6,10 +6,13 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import UsageError
+from ..errors import OsteoScreenError, UsageError
+from ..output_kinds import DICOM_KINDS, kinds_in
 from .console import ConsoleProgress, print_lines
-from .output import refuse_overwriting, staged_output
-from .screen import REPORT, RESULT, SEGMENTATION
+from .output import refuse_overwriting
+from .replacing import alone_in, replacing
+from .screen import OWN_FILES, REPORT, RESULT, SEGMENTATION, write_screening
+from .writing import print_unwritten, written_lines
 
 if TYPE_CHECKING:
     from ..results import ScreeningResult
@@ -19,7 +22,8 @@ NAME = "decide"
 HELP = "Accept, correct or discard a result as its reader, and write the page and the other files of it again."
 
 #: What only a correction takes, by the option's name.
-_CORRECTING = ("l1", "l2", "masks", "calibration", "segmentation_model", "classification_model", "force")
+_CORRECTING = ("l1", "l2", "masks", "calibration", "segmentation_model", "classification_model", "earlier", "force")
+_SENT_BEFORE = "DICOM objects that were sent before stay on the server as they were; send the new ones too."
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,6 +43,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     correcting.add_argument("--calibration", metavar="FILE", help="the calibration file that the result was made with")
     correcting.add_argument("--segmentation-model", metavar="NAME|DIR", help="instead of the bundle that took part")
     correcting.add_argument("--classification-model", metavar="NAME|DIR", help="instead of the bundle that took part")
+    correcting.add_argument(
+        "--earlier",
+        metavar="FILE",
+        action="append",
+        default=[],
+        help="compare with this earlier result, instead of those that the result was compared with; may be repeated",
+    )
     correcting.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto", help="where to compute")
     correcting.add_argument("--force", action="store_true", help="screen it also where a check refuses it")
 
@@ -46,33 +57,59 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Decide on one result; returns 0.
 
-    Raises UsageError, InputError, BundleError or StudyRefused with the reason; then nothing is changed.
+    Everything that lies beside the result is written again; what the study can no longer give is removed, and said.
+
+    Raises UsageError, InputError, BundleError, StudyRefused or OsteoScreenError with the reason; then nothing is
+    changed.
     """
-    from ..decisions import clean_name
+    from ..decisions import clean_name, in_force
     from ..reports.decided import decision_sentence
 
     clean_name(arguments.by)
-    folder = Path(arguments.folder)
-    result = _read(folder)
     _check(arguments)
-    # The last file is the seal: where it lies, the others belong to it.
-    page = [REPORT] if (folder / REPORT).exists() else []
-    written = [*page, *([SEGMENTATION] if arguments.correct else []), RESULT]
-    refuse_overwriting(folder, written, [arguments.ct, arguments.masks, arguments.calibration])
-    with ConsoleProgress() as progress:
-        screening = _decided(arguments, result, progress)
-        with staged_output(folder, written) as staging:
-            _write(screening, staging, written, progress)
-    print_lines([decision_sentence(screening.result) or "", f"Page: {folder / REPORT}", screening.result.disclaimer])
+    folder = Path(arguments.folder)
+    if not (folder / RESULT).is_file():
+        raise UsageError(f"{folder} holds no {RESULT}; name the folder that `osteoscreen screen` wrote.")
+    # The outlines alone may be an input: the reader may have corrected them where they lie.
+    own = [name for name in OWN_FILES if name != SEGMENTATION]
+    refuse_overwriting(folder, own, [arguments.ct, arguments.masks, arguments.calibration])
+    with alone_in(folder), ConsoleProgress() as progress:
+        stored = (folder / RESULT).read_bytes()
+        before = _read(folder)
+        kinds = kinds_in(folder)
+        screening = _decided(arguments, before, progress)
+        with replacing(folder, OWN_FILES) as staging:
+            unwritten = write_screening(screening, staging, kinds, progress)
+            _refuse_another_result(folder, stored)
+    lines = [decision_sentence(screening.result) or ""]
+    if in_force(before):
+        lines.append(f"Before: {decision_sentence(before)}")
+    if set(kinds) & set(DICOM_KINDS):
+        lines.append(_SENT_BEFORE)
+    print_lines([*lines, f"Page: {folder / REPORT}", *written_lines(kinds, unwritten), screening.result.disclaimer])
+    print_unwritten(unwritten)
     return 0
 
 
 def _read(folder: Path) -> ScreeningResult:
     from ..results_io import read_result
 
-    if not (folder / RESULT).is_file():
-        raise UsageError(f"{folder} holds no {RESULT}; name the folder that `osteoscreen screen` wrote.")
-    return read_result(folder / RESULT)
+    result = read_result(folder / RESULT)
+    # It is looked for again.
+    result.eligibility = [check for check in result.eligibility if check.check != "sagittal_view"]
+    return result
+
+
+def _refuse_another_result(folder: Path, stored: bytes) -> None:
+    """Raise OsteoScreenError where the result is not what the reader saw: whoever changed it did not ask for the lock.
+
+    Whoever changes it in the moment after this is not noticed.
+    """
+    if not (folder / RESULT).is_file() or (folder / RESULT).read_bytes() != stored:
+        raise OsteoScreenError(
+            "The result was changed meanwhile, so the decision was not written; look at the result as it is now, then "
+            "decide again."
+        )
 
 
 def _check(arguments: argparse.Namespace) -> None:
@@ -91,7 +128,8 @@ def _decided(arguments: argparse.Namespace, result: ScreeningResult, progress: C
 
     segmentation = Path(arguments.folder) / SEGMENTATION
     if arguments.correct:
-        screening = _corrected(arguments, reopen(result, segmentation, arguments.ct, progress), progress)
+        old = reopen(result, segmentation, arguments.ct, progress, to_correct=True)
+        screening = _corrected(arguments, old, progress)
     else:
         decide = decisions.accept if arguments.accept else decisions.discard
         # Before the scan is read, so that what cannot be decided costs no waiting.
@@ -113,24 +151,9 @@ def _corrected(arguments: argparse.Namespace, old: Screening, progress: ConsoleP
         classification_model=arguments.classification_model,
         device=arguments.device,
         force=arguments.force,
+        earlier=arguments.earlier,
     )
     new, outlines = screen_corrected(old, correction, progress)
     new.result = corrected(new.result, old.result, arguments.by, comment=arguments.comment, outlines=outlines)
     new.trunk = old.trunk
     return new
-
-
-def _write(screening: Screening, folder: Path, names: list[str], progress: ConsoleProgress) -> None:
-    from ..reports import write_html
-    from ..results_io import write_result
-    from ..sagittal import SAGITTAL_SLICES
-    from ..segmentation_io import write_segmentation
-
-    progress("Writing the report", 0, 1)
-    if REPORT in names:
-        screening.add_sagittal(SAGITTAL_SLICES, progress)
-        screening.add_spine_view()
-        write_html(screening.result, screening.pictures, folder / REPORT)
-    if SEGMENTATION in names:
-        write_segmentation(screening.masks, screening.ct.geometry, folder / SEGMENTATION)
-    write_result(screening.result, folder / RESULT)

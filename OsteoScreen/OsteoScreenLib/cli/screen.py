@@ -89,7 +89,7 @@ def run(arguments: argparse.Namespace) -> int:
     ):
         screening = _screen(arguments, place.path, progress)
         place.name_source(screening.result)
-        unwritten = _write(screening, folder, kinds, progress)
+        unwritten = write_screening(screening, folder, kinds, progress)
         objects = dicom_objects(folder)
     result = screening.result
     if arguments.json:
@@ -140,7 +140,9 @@ def _screen(arguments: argparse.Namespace, ct: str, progress: ConsoleProgress) -
     return screening
 
 
-def _write(screening: Screening, folder: Path, kinds: list[str], progress: ConsoleProgress) -> dict[str, str]:
+def write_screening(
+    screening: Screening, folder: Path, kinds: list[str], progress: ConsoleProgress
+) -> dict[str, str]:
     """Write everything, result.json last; returns why, by kind, some of what was asked for was not written."""
     from ..reports import write_html
     from ..reports.outputs import write_outputs
