@@ -98,16 +98,17 @@ class _Maker:
         """Add a resource under a name of its own; returns the reference to it."""
         named = f"{PRIVATE_SYSTEM}:{self.result.input.sha256}:{self.written}:{key}"
         url = uuid.uuid5(uuid.NAMESPACE_URL, named.encode("utf-8", "replace").decode()).urn
-        self.entries.append({"fullUrl": url, "resource": resource})
+        self.entries.append({"fullUrl": url, "resource": without_empty(resource)})
         return {"reference": url}
 
     # -- the report
 
     def _report(self, observations: Sequence[Resource]) -> Resource:
         result = self.result
+        digest = string(result.input.sha256)
         report: Resource = {
             "resourceType": "DiagnosticReport",
-            "identifier": [{"system": INPUT_SYSTEM, "value": string(result.input.sha256)}],
+            "identifier": [{"system": INPUT_SYSTEM, "value": digest}] if digest else [],
             "status": self.status,
             "category": [{"coding": [_RADIOLOGY]}],
             "code": {"coding": [coding(REPORT_CODE)], "text": string(wording.title(result))},
@@ -119,7 +120,7 @@ class _Maker:
         if result.decisions:
             report["resultsInterpreter"] = [{"display": string(result.decisions[-1].by)}]
         report |= self._study()
-        return self._add("report", without_empty(report))
+        return self._add("report", report)
 
     def _study(self) -> Resource:
         """When the scan was made, and of which study it is: the patient's matter, so only with an identity."""
@@ -131,9 +132,9 @@ class _Maker:
         found: Resource = {"imagingStudy": [study]} if re.fullmatch(r"[0-2](\.(0|[1-9][0-9]*))+", uid) else {}
         if date := fhir_date(identity.study_date):
             found["effectiveDateTime"] = date
-        if identity.accession_number:
+        if number := string(identity.accession_number):
             kind = {"coding": [{"system": f"{HL7}/v2-0203", "code": "ACSN", "display": "Accession ID"}]}
-            found["basedOn"] = [{"identifier": {"type": kind, "value": string(identity.accession_number)}}]
+            found["basedOn"] = [{"identifier": {"type": kind, "value": number}}]
         return found
 
     def _patient(self) -> Resource | None:
@@ -142,12 +143,12 @@ class _Maker:
             return None
         patient = {
             "resourceType": "Patient",
-            "identifier": [{"value": string(identity.patient_id)}] if identity.patient_id else [],
-            "name": [{"text": string(identity.patient_name)}] if identity.patient_name else [],
+            "identifier": [{"value": string(identity.patient_id)}],
+            "name": [{"text": string(identity.patient_name)}],
             "gender": _GENDERS.get(self.result.input.sex or ""),
             "birthDate": fhir_date(identity.birth_date),
         }
-        return self._add("patient", without_empty(patient))
+        return self._add("patient", patient)
 
     # -- who made it
 
@@ -173,7 +174,7 @@ class _Maker:
             "device": self.devices.get(device, self.devices["software"]),
             **parts,
         }
-        return self._add(key, without_empty(observation))
+        return self._add(key, observation)
 
     def _attenuation(self, name: str, roi: RoiMeasures) -> Resource:
         hounsfield, square_mm = codes.HOUNSFIELD, codes.SQUARE_MM
@@ -319,19 +320,18 @@ def _conclusion(result: ScreeningResult) -> list[str]:
 
 
 def _device(name: str, versions: Sequence[str], **parts: Any) -> Resource:
-    return without_empty(
-        {
-            "resourceType": "Device",
-            "deviceName": [{"name": string(name) or "-", "type": "user-friendly-name"}],
-            "version": [{"value": shown} for version in versions if (shown := string(version))],
-            **parts,
-        }
-    )
+    return {
+        "resourceType": "Device",
+        "deviceName": [{"name": string(name) or "-", "type": "user-friendly-name"}],
+        "version": [{"value": string(version)} for version in versions],
+        **parts,
+    }
 
 
 def _bundle_device(bundle: BundleUse, software: Resource) -> Resource:
-    digest = [{"system": "urn:osteoscreen:bundle-sha256", "value": string(bundle.sha256)}] if bundle.sha256 else []
-    return _device(bundle.name, [bundle.version], identifier=digest, parent=software)
+    digest = string(bundle.sha256)
+    named = [{"system": "urn:osteoscreen:bundle-sha256", "value": digest}] if digest else []
+    return _device(bundle.name, [bundle.version], identifier=named, parent=software)
 
 
 def _mineral(density: Densitometry) -> Resource:

@@ -35,7 +35,7 @@ def coding(code: Code) -> Resource:
 
 def concept(code: Code, text: str = "") -> Resource:
     """A code as a CodeableConcept, with what is said of it in words."""
-    return without_empty({"coding": [coding(code)], "text": string(text)})
+    return {"coding": [coding(code)], "text": string(text)}
 
 
 def quantity(value: float, unit: Code) -> Resource:
@@ -64,6 +64,15 @@ def fhir_date(text: str) -> str | None:
         return None
 
 
-def without_empty(resource: Resource) -> Resource:
-    """The resource without empty texts and lists, which FHIR does not allow."""
-    return {key: value for key, value in resource.items() if value not in (None, "", [], {})}
+def without_empty(value: Any) -> Any:
+    """The value without empty texts, lists and objects, however deep, which FHIR does not allow."""
+    if isinstance(value, dict):
+        parts = {key: without_empty(part) for key, part in value.items()}
+        return {key: part for key, part in parts.items() if not _is_empty(part)}
+    if isinstance(value, list):
+        return [part for part in map(without_empty, value) if not _is_empty(part)]
+    return value
+
+
+def _is_empty(value: Any) -> bool:
+    return value is None or (isinstance(value, str | list | dict) and not value)
