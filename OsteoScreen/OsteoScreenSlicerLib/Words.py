@@ -36,4 +36,11 @@ _RULES = (
     (r"one vertebra further up has", lambda: _("one vertebra lower (Shift+Down) has")),
     (r"one vertebra further down has", lambda: _("one vertebra higher (Shift+Up) has")),
     (r"with --levels-from\b", lambda: _("with From segmentation")),
+    (r"Say where the scan lies now with --ct\b", lambda: _("Load the scan into Slicer")),
+    (r"give that one with --ct\b", lambda: _("choose that one")),
+    (r"measure it with --correct --masks\b", lambda: _("measure it anew")),
+    (r"\bname (a PEM file|that authority's certificate) with --ca-file or (\S+)\b",
+     lambda: _("name it with `osteoscreen pacs add`, or in the environment variable REQUESTS_CA_BUNDLE")),
+    (r", or say --insecure-http where that network is trusted", lambda: ""),
+    (r", or give --timeout", lambda: ""),
 )  # fmt: skip

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from ..errors import OsteoScreenError, UsageError
 from .servers import Server
@@ -17,11 +18,16 @@ from .servers import Server
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+T = TypeVar("T")
+
 USER_VARIABLE = "OSTEOSCREEN_DICOMWEB_USER"
 PASSWORD_VARIABLE = "OSTEOSCREEN_DICOMWEB_PASSWORD"
 TOKEN_VARIABLE = "OSTEOSCREEN_DICOMWEB_TOKEN"
 #: The service under which the keyring holds credentials; its "user" is the server's URL.
 SERVICE = "osteoscreen"
+
+
+_INSTEAD = f"give the credentials by {USER_VARIABLE} and {PASSWORD_VARIABLE}, or {TOKEN_VARIABLE}"
 
 
 @dataclass(frozen=True)
@@ -77,40 +83,71 @@ def refuse_shared(servers: Sequence[Server]) -> None:
 
 
 def from_keyring(url: str) -> Credentials | None:
-    """What the keyring holds for a server's URL; None where it has nothing, or there is no usable keyring."""
+    """What the keyring holds for a server's URL; None where it has nothing, or there is no keyring.
+
+    Raises OsteoScreenError where there is one that cannot be read, or that holds something else.
+    """
     import keyring
-    from keyring.errors import KeyringError
+    from keyring.errors import NoKeyringError
 
     try:
-        kept = keyring.get_password(SERVICE, url)
-        return None if kept is None else Credentials(**json.loads(kept))
-    except (KeyringError, ValueError, TypeError):
+        kept = _asked(lambda: keyring.get_password(SERVICE, url))
+    except NoKeyringError:
         return None
+    if kept is None:
+        return None
+    try:
+        found = Credentials(**{name: str(value) for name, value in json.loads(kept).items()})
+        found.check()
+    except (ValueError, TypeError, AttributeError, UsageError):
+        raise OsteoScreenError(
+            f"What the keyring of this computer holds for {url} is damaged; store it again with `osteoscreen pacs "
+            f"login {url}`."
+        ) from None
+    return found
 
 
 def store(url: str, credentials: Credentials) -> None:
     """Give credentials to the keyring, in place of those it had.  Raises OsteoScreenError where it takes none."""
     import keyring
-    from keyring.errors import KeyringError
+    from keyring.errors import NoKeyringError
 
     credentials.check()
-    kept = {name: value for name, value in vars(credentials).items() if value}
+    kept = json.dumps({name: value for name, value in vars(credentials).items() if value})
     try:
-        keyring.set_password(SERVICE, url, json.dumps(kept))
-    except KeyringError as problem:
-        raise OsteoScreenError(
-            f"The keyring of this computer takes nothing ({type(problem).__name__}); unlock or install one, or give "
-            f"the credentials by {USER_VARIABLE} and {PASSWORD_VARIABLE}, or {TOKEN_VARIABLE}."
-        ) from None
+        _asked(lambda: keyring.set_password(SERVICE, url, kept))
+        # There are keyrings that take everything and keep nothing.
+        stored = _asked(lambda: keyring.get_password(SERVICE, url)) == kept
+    except NoKeyringError:
+        stored = False
+    if not stored:
+        raise OsteoScreenError(f"This computer has no keyring that keeps a password; install one, or {_INSTEAD}.")
 
 
 def forget(url: str) -> bool:
-    """Remove a server's credentials from the keyring; returns whether there were any."""
+    """Remove a server's credentials from the keyring; returns whether there were any.
+
+    Raises OsteoScreenError where there is a keyring that cannot be opened.
+    """
     import keyring
-    from keyring.errors import KeyringError
+    from keyring.errors import NoKeyringError, PasswordDeleteError
 
     try:
-        keyring.delete_password(SERVICE, url)
-    except KeyringError:
+        _asked(lambda: keyring.delete_password(SERVICE, url))
+    except (NoKeyringError, PasswordDeleteError):
         return False
     return True
+
+
+def _asked(question: Callable[[], T]) -> T:
+    """What the keyring answers.  Raises NoKeyringError, PasswordDeleteError, or OsteoScreenError for all the rest."""
+    from keyring.errors import NoKeyringError, PasswordDeleteError
+
+    try:
+        return question()
+    except (NoKeyringError, PasswordDeleteError):
+        raise
+    except Exception as problem:  # a keyring is somebody else's program, and raises whatever it may
+        raise OsteoScreenError(
+            f"The keyring of this computer cannot be opened ({type(problem).__name__}); unlock it, or {_INSTEAD}."
+        ) from None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import tempfile
-import warnings
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
@@ -12,17 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-import requests
-from pydicom import dcmread
-
-from ..ct.dicom.files import read_headers
 from ..errors import OsteoScreenError, UsageError
 from ..progress import Progress, silent
 from .answers import given_uid
-from .errors import PacsError
+from .errors import PacsError, Temporary
 from .finding import FoundSeries, find_instances, find_series
+from .instances import Instance, instance_of, is_cut_short, is_whole
 from .multipart import boundary_of, copy_only_part
-from .transport import Connection, media_type, told, wrong_type
+from .transport import Connection, media_type, wrong_type
 
 #: Requests at a time: enough to hide the way to the server, few enough for a small PACS.
 THREADS = 4
@@ -30,7 +26,8 @@ THREADS = 4
 #: As it is stored: without this a server decompresses, and gives back something else than it was given.
 _ACCEPT = 'multipart/related; type="application/dicom"; transfer-syntax=*'
 
-_CHUNK_BYTES = 1 << 16
+#: No element of a DICOM object is longer (PS3.5 7.1.2: its length has 32 bits), and hardly any object.
+_MOST_OBJECT_BYTES = 1 << 32
 #: How the name of a file begins that is on its way.
 _UNFINISHED = ".fetching-"
 #: How long a main thread that waits for the others does not look whether it is interrupted [s].
@@ -64,6 +61,9 @@ def fetch_study(
     Instances that are there already, whole, are not fetched again; so a fetch that was stopped goes on where it was.
     One fetch at a time into a folder: what an earlier one left unfinished is removed.
 
+    ``progress`` is called in the thread of the caller, a few times a second. It may raise to cancel, and another
+    thread may call ``connection.stop()``; what has come stays, and the connection cannot be used again.
+
     Raises UsageError for UIDs that are none, PacsError for what the server does not give, and OsteoScreenError where
     the folder cannot be written.
     """
@@ -76,11 +76,11 @@ def fetch_study(
         what = f"series {empty[0]}" if series_uid else f"study {study_uid}"
         raise PacsError(f"{connection.server.host} has no image of the {what}; check the UIDs.")
     tasks = [
-        _Task(connection, study_uid, series, instance, folder / series / f"{instance}.dcm")
+        _Task(connection, Instance(study_uid, series, instance), folder / series / f"{instance}.dcm")
         for series, found in instances.items()
         for instance in found
     ]
-    missing = [task for task in tasks if not is_whole(task.path, task.instance_uid)]
+    missing = [task for task in tasks if not is_whole(task.path, task.instance)]
     try:
         for series in instances:
             for left in (folder / series).glob(f"{_UNFINISHED}*"):
@@ -109,34 +109,10 @@ def _modalities(series: Sequence[FoundSeries]) -> str:
     return ", ".join(f"{count} {modality[:16]}" for modality, count in counted.most_common(8))
 
 
-def is_whole(path: Path, instance_uid: str) -> bool:
-    """Whether a file is there, is the instance that it is called, and is not cut short."""
-    try:
-        with path.open("rb") as file:
-            if _instance_uid(file) != instance_uid:
-                return False
-    except (OSError, PacsError):
-        return False
-    return read_headers([path], Counter(), silent).damaged == 0
-
-
-def _instance_uid(file: BinaryIO) -> str:
-    """The SOP Instance UID of a DICOM file.  Raises PacsError where it is no DICOM file."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            header = dcmread(file, stop_before_pixels=True, specific_tags=["SOPInstanceUID"])
-        return str(header.get("SOPInstanceUID", ""))
-    except Exception:  # pydicom raises whatever it may on bytes that are no DICOM
-        raise PacsError("What the server sent is no DICOM object; check that the URL is that of DICOMweb.") from None
-
-
 @dataclass(frozen=True)
 class _Task:
     connection: Connection
-    study_uid: str
-    series_uid: str
-    instance_uid: str
+    instance: Instance
     path: Path
 
     def run(self) -> None:
@@ -146,55 +122,45 @@ class _Task:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=_UNFINISHED, dir=self.path.parent)
         try:
-            with os.fdopen(handle, "w+b") as file:
-                self._receive(file)
-                file.seek(0)
-                if _instance_uid(file) != self.instance_uid:
-                    raise PacsError(
-                        f"{self.connection.server.host} sent another object than {self.instance_uid}, which it was "
-                        "asked for; tell its administrator."
-                    )
+            with os.fdopen(handle, "wb") as file:
+                ends_by_itself = self._receive(file)
                 # Otherwise a power cut could leave the name without the content.
                 file.flush()
                 os.fsync(file.fileno())
+            self._check(Path(name), ends_by_itself)
             os.replace(name, self.path)
         except BaseException:
             Path(name).unlink(missing_ok=True)
             raise
 
-    def _receive(self, file: BinaryIO) -> None:
-        connection, host = self.connection, self.connection.server.host
-        uids = f"studies/{self.study_uid}/series/{self.series_uid}/instances/{self.instance_uid}"
-        url = f"{connection.server.url}/{uids}"
-        with connection.session.get(url, headers={"Accept": _ACCEPT}, stream=True) as response:
-            chunks = iter(_Chunks(response, connection))
+    def _receive(self, file: BinaryIO) -> bool:
+        """Write the object to ``file``; returns whether its end was marked."""
+        connection, asked = self.connection, self.instance
+        url = f"{connection.server.url}/studies/{asked.study_uid}/series/{asked.series_uid}/instances/{asked.uid}"
+        with connection.session.get(url, headers={"Accept": _ACCEPT}) as response:
+            chunks = connection.body(response, _MOST_OBJECT_BYTES)
             kind, boundary = media_type(response), boundary_of(response.headers.get("Content-Type", ""))
             if kind == "multipart/related" and boundary:
-                copy_only_part(chunks, boundary, file, host)
-            elif kind == "application/dicom":  # against the standard, but servers do
-                for chunk in chunks:
-                    file.write(chunk)
-            else:
-                raise wrong_type(response, host)
+                copy_only_part(chunks, boundary, file, connection.server.host)
+                return True
+            if kind == "application/dicom":  # against the standard, but servers do
+                file.writelines(chunks)
+                return False
+            raise wrong_type(response, connection.server.host)
 
-
-class _Chunks:
-    """The body of an answer as it comes; a lost connection is an error of ours, and a stop is noticed."""
-
-    def __init__(self, response: requests.Response, connection: Connection) -> None:
-        self._chunks = response.iter_content(_CHUNK_BYTES)
-        self._connection = connection
-
-    def __iter__(self) -> _Chunks:
-        return self
-
-    def __next__(self) -> bytes:
-        if self._connection.stopped:
-            raise PacsError("The fetch was stopped; the same command goes on where it was.")
+    def _check(self, path: Path, ends_by_itself: bool) -> None:
+        host = self.connection.server.host
         try:
-            return next(self._chunks)
-        except requests.RequestException as problem:
-            raise told(problem, self._connection.server.host, self._connection.patience) from None
+            came = instance_of(path)
+        except ValueError:
+            raise PacsError(f"What {host} sent is no DICOM object; check that the URL is that of DICOMweb.") from None
+        if came != self.instance:
+            raise PacsError(
+                f"{host} sent another object than {self.instance.uid}, or one of another series or study than it was "
+                "asked for; tell its administrator."
+            )
+        if not ends_by_itself and is_cut_short(path):
+            raise Temporary(f"{host} broke off in the middle of its answer; try again.")
 
 
 def _fetch(connection: Connection, tasks: Sequence[_Task], total: int, progress: Progress, threads: int) -> None:

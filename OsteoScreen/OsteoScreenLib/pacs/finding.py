@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from fnmatch import fnmatchcase
 from itertools import islice
 from typing import Any, cast
 
@@ -21,8 +22,9 @@ from .transport import Connection, media_type, wrong_type
 #: How many are asked for at a time; a server may give fewer.
 PAGE = 200
 
-#: More instances than this are no series that anybody screens.
+#: More instances than this are no series that anybody screens, and more series no study.
 MOST_INSTANCES = 20_000
+MOST_SERIES = 2_000
 
 _STUDY_FIELDS = ("StudyDescription", "ModalitiesInStudy", "NumberOfStudyRelatedSeries")
 _SERIES_FIELDS = ("SeriesDescription", "NumberOfSeriesRelatedInstances")
@@ -65,6 +67,20 @@ class Wanted:
     study_date: str = ""
     modality: str = ""
 
+    def contradicted_by(self, study: FoundStudy) -> bool:
+        """Whether a study is none of those: a server that does not know a key may ignore it, and give everybody's.
+
+        What the server does not say of a study contradicts nothing.
+        """
+        first, dash, last = self.study_date.partition("-")
+        days = (first, last or "9" * 8) if dash else (first, first)
+        return bool(
+            not _fits(self.patient_id, study.patient_id)
+            or not _fits(self.accession, study.accession)
+            or (self.study_date and re.fullmatch("[0-9]{8}", study.date) and not days[0] <= study.date <= days[1])
+            or (self.modality and study.modalities and not any(_fits(self.modality, m) for m in study.modalities))
+        )
+
     def filters(self) -> dict[str, str]:
         """The query's keys.  Raises UsageError for a date that is none."""
         keys = {
@@ -74,6 +90,12 @@ class Wanted:
             "ModalitiesInStudy": self.modality,
         }
         return {key: value for key, value in keys.items() if value}
+
+
+def _fits(wanted: str, said: str) -> bool:
+    """Whether a value is the wanted one (* and ? as in PS3.4 C.2.2.2.4; servers differ in minding upper case)."""
+    pattern = wanted.strip().lower().replace("[", "[[]")
+    return not wanted or not said or fnmatchcase(said.lower(), pattern)
 
 
 def checked_dates(text: str) -> str:
@@ -95,22 +117,23 @@ def checked_dates(text: str) -> str:
 
 def find_studies(connection: Connection, wanted: Wanted, most: int) -> tuple[list[FoundStudy], bool]:
     """The first ``most`` studies, and whether there are more.  Raises PacsError or UsageError."""
-    filters = wanted.filters()
-    found = list(islice(_pages(connection, "StudyInstanceUID", _search("studies", filters, _STUDY_FIELDS)), most + 1))
-    studies = [
-        FoundStudy(
-            uid=uid(item, "StudyInstanceUID", connection.server.host),
-            date=word(item, "StudyDate"),
-            description=word(item, "StudyDescription"),
-            modalities=words(item, "ModalitiesInStudy"),
-            series=number(item, "NumberOfStudyRelatedSeries"),
-            patient_name=word(item, "PatientName"),
-            patient_id=word(item, "PatientID"),
-            accession=word(item, "AccessionNumber"),
-        )
-        for item in found[:most]
-    ]
-    return studies, len(found) > most
+    search = _search("studies", wanted.filters(), _STUDY_FIELDS)
+    every = (_study(item, connection.server.host) for item in _pages(connection, "StudyInstanceUID", search))
+    found = list(islice((study for study in every if not wanted.contradicted_by(study)), most + 1))
+    return found[:most], len(found) > most
+
+
+def _study(item: Item, host: str) -> FoundStudy:
+    return FoundStudy(
+        uid=uid(item, "StudyInstanceUID", host),
+        date=word(item, "StudyDate"),
+        description=word(item, "StudyDescription"),
+        modalities=words(item, "ModalitiesInStudy"),
+        series=number(item, "NumberOfStudyRelatedSeries"),
+        patient_name=word(item, "PatientName"),
+        patient_id=word(item, "PatientID"),
+        accession=word(item, "AccessionNumber"),
+    )
 
 
 def find_series(connection: Connection, study_uid: str) -> list[FoundSeries]:
@@ -133,7 +156,11 @@ def find_series(connection: Connection, study_uid: str) -> list[FoundSeries]:
 
 
 def _series(connection: Connection, study_uid: str, fields: Sequence[str]) -> list[Item]:
-    return list(_pages(connection, "SeriesInstanceUID", _search("series", {}, fields, study_uid)))
+    pages = _pages(connection, "SeriesInstanceUID", _search("series", {}, fields, study_uid))
+    found = list(islice(pages, MOST_SERIES + 1))
+    if len(found) > MOST_SERIES:
+        raise PacsError(f"The study has more than {MOST_SERIES} series; that is no CT to screen.")
+    return found
 
 
 def find_instances(connection: Connection, study_uid: str, series_uid: str) -> list[str]:
@@ -158,7 +185,10 @@ def _search(level: str, filters: dict[str, str], fields: Sequence[str], *uids: s
 
 
 def _pages(connection: Connection, key: str, search: _Search) -> Iterator[Item]:
-    """Every item that a search finds, once; ends also with a server that does not know of pages."""
+    """Every item that a search finds, once; ends also with a server that does not know of pages.
+
+    Raises PacsError for more than `MOST_INSTANCES` items, because a search of so many is none.
+    """
     client = _client(connection)
     seen: set[str] = set()
     offset = 0
@@ -170,6 +200,8 @@ def _pages(connection: Connection, key: str, search: _Search) -> Iterator[Item]:
         offset += len(page)
         if not fresh:
             return
+        if offset > MOST_INSTANCES + PAGE:
+            raise PacsError(f"{connection.server.host} finds more than {MOST_INSTANCES}; narrow the search.")
 
 
 def _page(connection: Connection, client: DICOMwebClient, search: _Search, offset: int) -> list[Item]:
@@ -202,7 +234,7 @@ class _JsonSession:
         """GET one page of results.  Raises PacsError."""
         # Wildcards may stand in a query as they are (RFC 3986 3.4), and Orthanc does not decode them.
         url = url.replace("%2A", "*").replace("%3F", "?")
-        response = self._connection.session.get(url, **options)
+        response = self._connection.ask("GET", url, **options)
         if response.content and media_type(response) not in ("application/dicom+json", "application/json"):
             raise wrong_type(response, self._connection.server.host)
         return response

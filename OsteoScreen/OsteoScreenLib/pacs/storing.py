@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 import hashlib
-import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 from uuid import uuid4
 
 import requests
-from pydicom import dcmread
 from requests.exceptions import JSONDecodeError
 
 from ..errors import InputError, UsageError
 from ..progress import Progress, silent
 from .answers import Item, is_uid, items, number, word
 from .errors import PacsError
+from .instances import instance_of
 from .journal import Journal
 from .transport import Connection, media_type, wrong_type
 
 #: What a folder is sent of.
 PATTERN = "*.dcm"
+
+_CHUNK_BYTES = 1 << 16
 
 #: Failure reasons that say "I have it already": duplicate SOP instance of DICOM PS3.7 C.5 (0111H), and the 45070 of
 #: Microsoft's DICOM service (its conformance statement).
@@ -57,6 +58,7 @@ class Stored:
 class _Object:
     path: Path
     instance_uid: str
+    size: int
     sha256: str
 
 
@@ -85,6 +87,9 @@ def send_objects(connection: Connection, paths: Sequence[Path], progress: Progre
     An object that the server accepted before, by the journal beside it, is not sent again. Nothing is sent before
     all files were looked at.
 
+    ``progress`` is called before each object. It may raise to cancel, and another thread may call
+    ``connection.stop()``; what the server has accepted is in the journal.
+
     Raises InputError for a file that is no DICOM object, UsageError for a damaged journal, OsteoScreenError where the
     journal cannot be written, and PacsError where the server cannot be asked at all.
     """
@@ -96,54 +101,97 @@ def send_objects(connection: Connection, paths: Sequence[Path], progress: Progre
     for n, each in enumerate(objects):
         progress("Sending to the server", n, len(objects))
         try:
+            connection.check_stopped()
             results.append(_send(connection, each, journals[each.path.parent]))
         except PacsError as problem:
             done = sum(result.outcome != "failed" for result in results)
-            raise PacsError(f"{problem} Of {len(objects)} objects {done} were sent so far.") from None
+            raise PacsError(
+                f"{problem} Of {len(objects)} objects {done} were sent so far; sent again, only the others go."
+            ) from None
     progress("Sending to the server", len(objects), len(objects))
     return results
 
 
 def _object(path: Path) -> _Object:
     try:
-        content = path.read_bytes()
+        instance = instance_of(path)
+        digest, size = hashlib.sha256(), 0
+        for chunk in _chunks(path):
+            digest.update(chunk)
+            size += len(chunk)
     except OSError as problem:
-        raise InputError(f"{path} cannot be read: {(problem.strerror or str(problem)).lower()}.") from None
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            header = dcmread(path, stop_before_pixels=True, specific_tags=["SOPInstanceUID", "StudyInstanceUID"])
-        uids = [str(header.get(keyword, "")) for keyword in ("SOPInstanceUID", "StudyInstanceUID")]
-    except Exception:  # pydicom raises whatever it may on bytes that are no DICOM
+        raise _unreadable(path, problem) from None
+    except ValueError:
         raise InputError(f"{path} is no DICOM file; nothing was sent.") from None
-    if not all(is_uid(each) for each in uids):
-        raise InputError(f"{path} has no valid UIDs of its own and its study, which a PACS needs; nothing was sent.")
-    return _Object(path, uids[0], hashlib.sha256(content).hexdigest())
+    if not all(is_uid(each) for each in (instance.uid, instance.series_uid, instance.study_uid)):
+        raise InputError(
+            f"{path} has no valid UIDs of its own, its series and its study, which a PACS needs; nothing was sent."
+        )
+    return _Object(path, instance.uid, size, digest.hexdigest())
+
+
+def _unreadable(path: Path, problem: OSError) -> InputError:
+    return InputError(f"{path} cannot be read: {(problem.strerror or str(problem)).lower()}.")
+
+
+def _chunks(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK_BYTES):
+            yield chunk
 
 
 def _send(connection: Connection, each: _Object, journal: Journal) -> Stored:
     if journal.has(each.instance_uid, each.sha256):
         return Stored(each.path, each.instance_uid, "was sent before")
-    response = connection.attempt(lambda: _post(connection, each.path.read_bytes()))
+    response = connection.attempt(lambda: _post(connection, each))
     result = _result(each, _answer(response, connection.server.host))
     if result.outcome != "failed":
         journal.note(each.instance_uid, each.sha256)
     return result
 
 
-def _post(connection: Connection, content: bytes) -> requests.Response:
+def _post(connection: Connection, each: _Object) -> requests.Response:
     boundary = uuid4().hex
-    while boundary.encode() in content:
-        boundary = uuid4().hex
-    head = f"--{boundary}\r\nContent-Type: application/dicom\r\n\r\n".encode()
-    return connection.session.post(
+    return connection.ask(
+        "POST",
         f"{connection.server.url}/studies",
-        data=head + content + f"\r\n--{boundary}--\r\n".encode(),
+        data=_Body(connection, each, boundary),
         headers={
             "Content-Type": f'multipart/related; type="application/dicom"; boundary={boundary}',
             "Accept": "application/dicom+json",
         },
     )
+
+
+class _Body:
+    """An object as the only part of a message, read while it is sent, so that it need not fit into memory."""
+
+    def __init__(self, connection: Connection, each: _Object, boundary: str) -> None:
+        self._connection = connection
+        self._object = each
+        self._head = f"--{boundary}\r\nContent-Type: application/dicom\r\n\r\n".encode()
+        self._tail = f"\r\n--{boundary}--\r\n".encode()
+
+    def __len__(self) -> int:
+        return len(self._head) + self._object.size + len(self._tail)
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Raises InputError before the end where the file is no longer the one that was looked at."""
+        yield self._head
+        digest, size = hashlib.sha256(), 0
+        try:
+            for chunk in _chunks(self._object.path):
+                self._connection.check_stopped()
+                digest.update(chunk)
+                size += len(chunk)
+                if size > self._object.size:
+                    break
+                yield chunk
+        except OSError as problem:
+            raise _unreadable(self._object.path, problem) from None
+        if digest.hexdigest() != self._object.sha256:
+            raise InputError(f"{self._object.path} changed while it was sent, and was not stored; send it again.")
+        yield self._tail
 
 
 def _answer(response: requests.Response, host: str) -> Item:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import random
 import ssl
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
@@ -31,6 +32,10 @@ _REDIRECTS = (301, 302, 303, 307, 308)
 _MOST_REDIRECTS = 5
 #: Statuses after which the same request may well succeed (RFC 9110 15.5.9, 15.6; RFC 6585 4).
 _TEMPORARY = frozenset((408, 425, 429, 500, 502, 503, 504))
+
+#: A page of a search or the answer to a sent object, as JSON; a listing of `finding.MOST_INSTANCES` has a quarter.
+MOST_ANSWER_BYTES = 1 << 28
+_CHUNK_BYTES = 1 << 16
 
 # These write URLs into the log at level "debug", and a URL of a search holds the patient's number.
 for _name in ("dicomweb_client", "urllib3.connectionpool"):
@@ -75,6 +80,7 @@ class Connection:
         when it fails for good, when there were too many attempts, or when `stop` was called meanwhile.
         """
         for attempt in range(1, self.patience.attempts + 1):
+            self.check_stopped()
             try:
                 return action()
             except Temporary as problem:
@@ -91,14 +97,49 @@ class Connection:
             return backoff
         return None if asked_s > self.patience.longest_obeyed_s else max(asked_s, backoff)
 
+    def ask(self, method: str, url: str, **options: Any) -> requests.Response:
+        """The whole answer to one request, held in memory.  Raises PacsError, also for one too long for that."""
+        response = self.session.request(method, url, **{**options, "stream": True})
+        # What `requests.Response.content` would do, but not for an answer without end.
+        response._content = b"".join(self.body(response, MOST_ANSWER_BYTES))
+        return response
+
+    def body(self, response: requests.Response, most_bytes: int) -> Iterator[bytes]:
+        """The body of an answer as it comes.
+
+        Raises `Temporary` where the connection is lost, and PacsError for a body of more than ``most_bytes`` and where
+        `stop` was called.
+        """
+        chunks, came = response.iter_content(_CHUNK_BYTES), 0
+        while True:
+            self.check_stopped()
+            try:
+                chunk = next(chunks, None)
+            except requests.RequestException as problem:
+                raise told(problem, self.server.host, self.patience) from None
+            if chunk is None:
+                return
+            came += len(chunk)
+            if came > most_bytes:
+                response.close()
+                raise PacsError(
+                    f"{self.server.host} sends more than {most_bytes >> 20} MiB at once, which is not what it was "
+                    "asked for; tell its administrator."
+                )
+            yield chunk
+
     def stop(self) -> None:
-        """Make no further attempts: those who wait for one give up."""
+        """End what goes on in any thread: no further attempt is made, and no further chunk read or sent.
+
+        A thread that waits for a server that says nothing notices it after `Patience.read_s` at the latest. A
+        connection that was stopped stays so.
+        """
         self._stopped.set()
 
-    @property
-    def stopped(self) -> bool:
-        """Whether `stop` was called."""
-        return self._stopped.is_set()
+    def check_stopped(self) -> None:
+        """Raise PacsError where `stop` was called."""
+        if self._stopped.is_set():
+            raise PacsError("The transfer was stopped; started again, it goes on where it was.")
 
     def __enter__(self) -> Connection:
         return self
@@ -133,19 +174,20 @@ class _Session(requests.Session):
         self.auth = _Auth(server, credentials)
 
     def request(self, method: str | bytes, url: str | bytes, *_: Any, **options: Any) -> requests.Response:  # type: ignore[override]
-        """As requests does it; raises `Temporary` where another attempt makes sense, and `PacsError` where none does.
+        """As requests does it with ``stream``, so that the body is yet to be read (see `Connection.body`).
 
-        A redirect is followed for GET only, never from https to http, and not with our credentials to another server.
+        Raises `Temporary` where another attempt makes sense, and `PacsError` where none does. A redirect is followed
+        for GET only, not to plain http unless that was allowed, and not with our credentials to another server.
         """
         method, url = str(method).upper(), str(url)
         # dicomweb-client sets the header Host without the port, which other servers behind one address need.
         headers = {k: v for k, v in (options.pop("headers", None) or {}).items() if k.lower() != "host"}
-        options.update(headers=headers, allow_redirects=False, verify=self._trusted)
+        options.update(headers=headers, allow_redirects=False, verify=self._trusted, stream=True)
         options["timeout"] = (self._patience.connect_s, self._patience.read_s)
         for _redirect in range(_MOST_REDIRECTS + 1):
             response = self._answer(method, url, options)
             if response.status_code not in _REDIRECTS:
-                self._check_status(response)
+                self._check_status(method, response)
                 return response
             url = self._redirected(method, url, response)
         raise PacsError(f"{self._server.host} redirects in circles; check the server's URL.")
@@ -171,19 +213,21 @@ class _Session(requests.Session):
                 f"{self._server.host} redirects what is sent to it, and patients' data go nowhere but where you said; "
                 "give the URL that its administrator names."
             )
-        unsafe = scheme == "http" and not (is_loopback(host) or self._server.insecure_http)
-        if unsafe or "@" in target.split("/")[2]:
+        plain = self._server.insecure_http or (self._server.origin[0] == "http" and is_loopback(host))
+        if (scheme == "http" and not plain) or "@" in target.split("/")[2]:
             raise PacsError(f"{self._server.host} redirects to an address that is not safe; ask its administrator.")
         return target
 
-    def _check_status(self, response: requests.Response) -> None:
+    def _check_status(self, method: str, response: requests.Response) -> None:
         status, host = response.status_code, self._server.host
-        if status < 400 or status == 409:  # 409 is how a STOW says that something was not stored (PS3.18 10.5.3)
+        # 409 is how a STOW says that something was not stored (PS3.18 10.5.3).
+        if status < 400 or (status == 409 and method == "POST"):
             return
         response.close()
         if status in _TEMPORARY:
-            message = f"{host} cannot answer now (HTTP status {status}); try again later."
-            raise Temporary(message, _retry_after_s(response))
+            wait_s = _retry_after_s(response)
+            when = "later" if wait_s is None else f"in {max(math.ceil(wait_s), 1)} s, as it asks for"
+            raise Temporary(f"{host} cannot answer now (HTTP status {status}); try again {when}.", wait_s)
         if status == 400:
             raise NotUnderstood(f"{host} does not understand the request (HTTP status 400); check the server's URL.")
         if status == 401:
@@ -218,9 +262,18 @@ def _trusted(ca_file: str | None) -> str | bool:
 def told(problem: Exception, host: str, patience: Patience) -> PacsError:
     """A failed connection as a sentence; the library's own words may hold a URL with the patient's number."""
     if isinstance(problem, requests.exceptions.SSLError) and "CERTIFICATE_VERIFY_FAILED" in str(problem):
+        if "mismatch" in str(problem):
+            return PacsError(
+                f"The certificate of {host} is for another name, so nothing was sent to it; give the URL with the name "
+                "that the certificate is for."
+            )
+        if "expired" in str(problem):
+            return PacsError(
+                f"The certificate of {host} has expired, so nothing was sent to it; tell its administrator."
+            )
         return PacsError(
             f"The certificate of {host} is not trusted, so nothing was sent to it; where it is signed by your "
-            "institution, name that authority's certificate with --ca-file (or REQUESTS_CA_BUNDLE)."
+            "institution, name that authority's certificate with --ca-file or REQUESTS_CA_BUNDLE."
         )
     if isinstance(problem, requests.exceptions.SSLError):
         return PacsError(f"{host} does not speak TLS as it should; check whether the URL's port is the one for https.")

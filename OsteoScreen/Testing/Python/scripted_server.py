@@ -1,4 +1,4 @@
-"""An HTTP server on loopback that answers as a test says: with the right thing, the wrong one, half of it, or nothing."""
+"""An HTTP server on loopback that answers as a test says: the right thing, the wrong one, half of it, or nothing."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def scripted(script: Callable[[Request], None], tls: ssl.SSLContext | None = Non
             server.requests.append(request)
             script(request)
 
-        do_GET = do_POST = handle_any
+        do_GET = do_POST = handle_any  # noqa: N815 (the names that http.server calls)
 
         def log_message(self, *_: Any) -> None:
             pass

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import requests
 from dicom_files import body, write_series
-from orthanc_server import PASSWORD, USER, Orthanc, orthanc, orthanc_process  # noqa: F401
+from orthanc_server import PASSWORD, USER, Orthanc
 from phantom_ct import ORIGIN_RAS, PIXEL_MM, SLICE_MM, make_phantom
 from pydicom import dcmread
 from pydicom.uid import RLELossless, SecondaryCaptureImageStorage, generate_uid
@@ -202,7 +202,7 @@ def test_objects_are_sent_once_and_anew_when_they_changed(orthanc, tmp_path, cap
 
 @pytest.fixture
 def phantom_study(orthanc, tmp_path):
-    """A CT on the server, as two reconstructions, with outlines of its bodies here; returns study, soft files, masks."""
+    """A CT on the server, in two reconstructions, and outlines of its bodies here: study, soft files, outlines."""
     phantom = make_phantom()
     header = {"PixelSpacing": [PIXEL_MM, PIXEL_MM], "SliceThickness": str(SLICE_MM)}
     place = {"spacing": SLICE_MM, "origin": (-ORIGIN_RAS[0], -ORIGIN_RAS[1], ORIGIN_RAS[2])}
