@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from .levels.names import HEAD_TO_FOOT
 from .reports.pictures import NamedPlace, SpinePicture
 
 if TYPE_CHECKING:
@@ -20,9 +21,11 @@ HALF_WIDTH_MM = 140.0
 _BODIES_MM = 8.0
 #: The ribs are the brightest of so much behind the bodies' centres, mm: from their heads to where they turn forwards.
 _RIBS_MM = 60.0
-#: Bodies are shown within the first of these of the line, ribs beyond the second, mm: half a thoracic body is 15 mm
-#: wide, half a lumbar one 22 mm (Panjabi 1991 and 1992), and the ribs' heads lie beside them.
-_BODY_HALF_MM, _RIBS_FROM_MM = 16.0, 23.0
+#: Half the width of a body, mm, where it is narrowest and at either end of the trunk (means of Panjabi 1991 and 1992:
+#: T3, L5, C7); between them it grows evenly. Ribs are shown beyond it, over the next millimetres more and more, since
+#: their heads lie beside the bodies.
+_HALF_WIDTHS_MM = {"C7": 14.0, "T3": 12.5, "T12": 20.0, "L5": 24.0}
+_RIBS_OVER_MM = 6.0
 #: Vertebrae that the view needs: fewer give no line.
 FEWEST = 2
 
@@ -39,7 +42,8 @@ def spine_picture(trunk: TrunkGrid, numbering: Numbering) -> SpinePicture | None
     line = _line(places, len(trunk.hu))
     middle = float(np.median(line[:, 1]))
     columns = _columns(middle, trunk)
-    rows = [_row(plane, at, columns, trunk.grid_mm) for plane, at in zip(trunk.hu, line, strict=True)]
+    widths = _half_widths(places[:, 0], [vertebra.name for vertebra in numbering.vertebrae], len(trunk.hu))
+    rows = [_row(*slice_, columns, trunk.grid_mm) for slice_ in zip(trunk.hu, line, widths, strict=True)]
     top = len(rows) - 1
     names = [
         NamedPlace(vertebra.name, vertebra.probability, float(top - place[0]), float(place[2] - columns[0]))
@@ -70,18 +74,28 @@ def _line(places: npt.NDArray[np.float64], slices: int) -> npt.NDArray[np.float6
     return line
 
 
+def _half_widths(z: npt.NDArray[np.float64], names: Sequence[str], slices: int) -> npt.NDArray[np.float64]:
+    """Return half the width of a body on every slice, mm, (slices,), from the slices ``z`` of the named vertebrae."""
+    known = [HEAD_TO_FOOT.index(name) for name in _HALF_WIDTHS_MM]
+    widths = np.interp([HEAD_TO_FOOT.index(name) for name in names], known, list(_HALF_WIDTHS_MM.values()))
+    order = np.argsort(z)
+    return np.interp(np.arange(slices), z[order], widths[order])
+
+
 def _row(
     plane: npt.NDArray[np.float32],
     at: npt.NDArray[np.float64],
+    half_width_mm: float,
     columns: npt.NDArray[np.intp],
     grid_mm: Sequence[float],
 ) -> npt.NDArray[np.float32]:
-    """Return one row of the view, from a slice (rows, columns) of the trunk and the spine's row and column in it."""
+    """Return one row of the view, from a slice (rows, columns) of the trunk and the spine's row and column in it, where
+    half a body is so wide."""
     dy, dx = grid_mm[1], grid_mm[2]
     bodies = _between(plane, at[0] - _BODIES_MM / dy, at[0] + _BODIES_MM / dy).mean(axis=0)
     ribs = _between(plane, at[0], at[0] + _RIBS_MM / dy).max(axis=0)
     beside = np.abs(columns - at[1]) * dx
-    share = np.clip((beside - _BODY_HALF_MM) / (_RIBS_FROM_MM - _BODY_HALF_MM), 0, 1)
+    share = np.clip((beside - half_width_mm) / _RIBS_OVER_MM, 0, 1)
     row: npt.NDArray[np.float32] = (1 - share) * bodies[columns] + share * ribs[columns]
     return row
 

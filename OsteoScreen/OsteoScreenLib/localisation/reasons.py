@@ -41,13 +41,22 @@ def _ribs(vertebrae: Sequence[LocalisedVertebra]) -> str:
         return "No rib-bearing vertebra is seen."
     last = ribbed[-1]
     below = vertebrae[vertebrae.index(last) + 1 :]
-    words = f"The lowest rib-bearing vertebra is {last.name} at S = {last.centre[2]:.0f} mm"
+    surely = "surely " if any(not bears_none(v) for v in below) else ""
+    words = f"The lowest {surely}rib-bearing vertebra is {last.name} at S = {last.centre[2]:.0f} mm"
     sides = [side for side, share in zip(("left", "right"), last.ribs, strict=True) if share >= SURE]
     words += f", with a rib on the {sides[0]} alone" if len(sides) == 1 else ""
     if not below:
         return words + ", the lowest one seen: there may be more below."
-    free = sum(bears_none(v) for v in below)
-    return words + f"; below it {_number(free)} without ribs {'is' if free == 1 else 'are'} seen."
+    return words + f"; {_below(below)}."
+
+
+def _below(below: Sequence[LocalisedVertebra]) -> str:
+    """Return what is seen below the lowest vertebra that surely bears ribs."""
+    unsure = [v.name for v in below if not bears_none(v)]
+    free = len(below) - len(unsure)
+    said = f"below it {_number(free)} without ribs {'is' if free == 1 else 'are'} seen" if free else ""
+    doubt = f"whether {' and '.join(unsure)} below it {'bears' if len(unsure) == 1 else 'bear'} any is not clear"
+    return ", and ".join(filter(None, (said, doubt if unsure else "")))
 
 
 def _first_rib(vertebrae: Sequence[LocalisedVertebra]) -> str:
@@ -87,5 +96,5 @@ def _other(namings: Sequence[Naming]) -> str:
 
 
 def _number(count: int) -> str:
-    words = ("none", "one", "two", "three", "four", "five", "six")
-    return words[count] if count < len(words) else str(count)
+    words = {1: "one", 2: "two", 3: "three", 4: "four", 5: "five", 6: "six"}
+    return words.get(count, str(count))
