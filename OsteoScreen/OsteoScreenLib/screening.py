@@ -20,7 +20,16 @@ from .preparing import find_levels, open_requested
 from .progress import Progress, silent
 from .reports.pictures import LevelPicture, StudyPictures
 from .request import ScreeningRequest
-from .results import Check, Classification, Densitometry, InputDescription, Level, RoiMeasures, ScreeningResult
+from .results import (
+    Check,
+    Classification,
+    Densitometry,
+    Identity,
+    InputDescription,
+    Level,
+    RoiMeasures,
+    ScreeningResult,
+)
 
 if TYPE_CHECKING:
     from .classification import Classifier
@@ -134,8 +143,8 @@ class _Run:
         earlier = EarlierResults(self.request.earlier, dates=self.request.earlier_dates)
         with self._timed("read"):
             self.ct = open_requested(self.request, self.progress)
-        patient_id = _patient_id(self.ct) if self.request.earlier else ""
-        earlier.refuse_other_patients(patient_id)
+        whose = _identity(self.ct) if self.request.earlier else Identity()
+        earlier.refuse_other_patients(whose.patient_id, whose.birth_date)
         self._find_levels()
         with self._timed("read"):
             self.checks += self._acquisition_checks()
@@ -147,7 +156,7 @@ class _Run:
         if self._is_measured() and self._may_go_on():
             self._classify(opinion)
         screening = self._screening()
-        now = scan_of_result(screening.result, self.ct.acquisition.study_date, patient_id, called=THIS_RESULT)
+        now = scan_of_result(screening.result, self.ct.acquisition.study_date, called=THIS_RESULT, header=whose)
         if now is not None:
             precision = None if calibration is None else calibration.precision_mg_cm3
             screening.result.follow_up = earlier.changes(now, precision)
@@ -358,11 +367,11 @@ def _with_outline(picture: LevelPicture, outline: LevelOutline) -> LevelPicture:
     return replace(picture, mask=outline.mask, probability=outline.probability)
 
 
-def _patient_id(ct: CT) -> str:
-    """The patient's number, by the scan's header; empty where there is none."""
+def _identity(ct: CT) -> Identity:
+    """Whose the scan is, by its header; empty where it has none."""
     from .reports.identity import identity_of
 
-    return identity_of(ct).patient_id if ct.files else ""
+    return identity_of(ct) if ct.files else Identity()
 
 
 def _memory_checks(runner: BundleRunner | None) -> list[Check]:

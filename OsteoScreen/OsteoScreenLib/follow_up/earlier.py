@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..errors import InputError, UsageError
-from ..results import EarlierResult, FollowUp
+from ..results import EarlierResult, FollowUp, ScreeningResult
 from ..results_io import read_result
 from .comparing import EARLIER_RESULT, compared
-from .scans import ComparedScan, scan_of_result
+from .scans import DISCARDED, FORCED, NOT_CONFIRMED, ComparedScan, parsed_date, scan_of_result
+
+if TYPE_CHECKING:
+    from ..ct import CT
+    from ..reports.dicom.reading import ReadReport
 
 #: Where a DICOM file says so, after its preamble (PS3.10, 7.1).
 _DICOM_MARK, _DICOM_AT = b"DICM", 128
@@ -29,6 +34,9 @@ class EarlierStudy:
 def read_earlier(path: str | os.PathLike[str]) -> EarlierStudy:
     """Read an earlier result: `result.json`, or a DICOM SR that this program wrote.
 
+    A `result.json` without an identity says neither whose it is nor when its scan was made; both are then read from
+    that scan's own header, where it still lies where the result says.
+
     Raises InputError where it cannot be read, is neither, or holds no BMD.
     """
     place = Path(path)
@@ -38,9 +46,7 @@ def read_earlier(path: str | os.PathLike[str]) -> EarlierStudy:
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise InputError(f"The earlier result {place} cannot be read: {reason}.") from error
-    if begins[_DICOM_AT:] == _DICOM_MARK:
-        raise InputError(f"The earlier result {place} is a DICOM file; give the result.json of that study.")
-    return _from_json(place)
+    return _from_report(place) if begins[_DICOM_AT:] == _DICOM_MARK else _from_json(place)
 
 
 class EarlierResults:
@@ -55,12 +61,11 @@ class EarlierResults:
         self._studies = [read_earlier(path) for path in paths]
         self._dates = dates
 
-    def refuse_other_patients(self, patient_id: str) -> None:
+    def refuse_other_patients(self, patient_id: str, birth_date: str = "") -> None:
         """Raise UsageError where one of them says that it is of another patient."""
-        own = patient_id.strip()
         for study in self._studies:
-            other = study.scan.patient_id.strip()
-            if own and other and own != other:
+            others = (study.scan.patient_id, patient_id), (study.scan.birth_date, birth_date)
+            if any(then.strip() and now.strip() and then.strip() != now.strip() for then, now in others):
                 raise UsageError(f"The earlier result {study.name} is of another patient than this scan; leave it out.")
 
     def changes(self, now: ComparedScan, precision_mg_cm3: float | None = None) -> list[FollowUp]:
@@ -70,19 +75,26 @@ class EarlierResults:
 
         Raises UsageError where one is of another patient, or of this very scan.
         """
-        self.refuse_other_patients(now.patient_id)
+        self.refuse_other_patients(now.patient_id, now.birth_date)
         found = []
         for study in self._studies:
-            if study.scan.sha256 and study.scan.sha256 == now.sha256:
+            if _same_scan(study.scan, now):
                 raise UsageError(f"The earlier result {study.name} is of this very scan; leave it out.")
             kept = study.kept if self._dates else replace(study.kept, date=None)
             found.append(compared(now, study.scan, kept, precision_mg_cm3))
         return sorted(found, key=lambda change: (change.interval_days is None, -(change.interval_days or 0)))
 
 
+def _same_scan(then: ComparedScan, now: ComparedScan) -> bool:
+    if then.sha256 and now.sha256:
+        return then.sha256 == now.sha256
+    # A report does not tell the scan's hash, and two scans of one study are no follow-up.
+    return bool(then.study_instance_uid) and then.study_instance_uid == now.study_instance_uid
+
+
 def _from_json(path: Path) -> EarlierStudy:
     result = read_result(path)
-    scan = scan_of_result(result, called=EARLIER_RESULT)
+    scan = _compared(result)
     if scan is None:
         raise InputError(f"The earlier result {path} holds no BMD, so there is nothing to compare; leave it out.")
     kept = EarlierResult(
@@ -93,3 +105,66 @@ def _from_json(path: Path) -> EarlierStudy:
         source="result.json",
     )
     return EarlierStudy(kept, scan, path.name)
+
+
+def _compared(result: ScreeningResult) -> ComparedScan | None:
+    scanned = None if result.identity is not None else _scan_of(result)
+    if scanned is None:
+        return scan_of_result(result, called=EARLIER_RESULT)
+    from ..reports.identity import identity_of
+
+    whose = identity_of(scanned)
+    return scan_of_result(result, scanned.acquisition.study_date, called=EARLIER_RESULT, header=whose)
+
+
+def _scan_of(result: ScreeningResult) -> CT | None:
+    """The scan that a result was made of, None where it is not there, or has no header."""
+    described = result.input
+    if described.kind != "dicom" or not Path(described.path).exists():
+        return None
+    from ..ct import open_ct
+
+    try:
+        scan = open_ct(described.path, series=described.series_instance_uid or None)
+        return scan if scan.sha256() == described.sha256 else None
+    except (InputError, UsageError):
+        # What lies there now is another thing.
+        return None
+
+
+def _from_report(path: Path) -> EarlierStudy:
+    from ..reports.dicom.reading import read_measurement_report
+
+    report = read_measurement_report(path)
+    line = report.calibration
+    return EarlierStudy(
+        report.earlier,
+        ComparedScan(
+            bmd_mg_cm3=dict(report.earlier.bmd_mg_cm3),
+            mineral=line.mineral,
+            calibration=line.source,
+            slope=line.slope,
+            intercept=line.intercept,
+            kvp=report.kvp,
+            slice_thickness_mm=report.slice_thickness_mm,
+            kernel=report.kernel,
+            contrast=report.contrast,
+            manufacturer=report.manufacturer,
+            model_name=report.model_name,
+            study_date=parsed_date(report.study_date or ""),
+            patient_id=report.patient_id,
+            problems=tuple(_problems(report)),
+            study_instance_uid=report.study_instance_uid,
+        ),
+        path.name,
+    )
+
+
+def _problems(report: ReadReport) -> Iterator[str]:
+    """What speaks against using a report at all; `scans.problems` says the same of a result."""
+    if report.decision == "discarded":
+        yield DISCARDED.format(EARLIER_RESULT)
+    if not all(level.confirmed for level in report.levels.values()):
+        yield NOT_CONFIRMED.format(EARLIER_RESULT)
+    if report.forced:
+        yield FORCED.format(EARLIER_RESULT[:1].upper() + EARLIER_RESULT[1:])

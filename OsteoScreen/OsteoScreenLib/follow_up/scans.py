@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Literal
 
-from ..results import ScreeningResult
+from ..results import Identity, ScreeningResult
 
 
 @dataclass(frozen=True)
@@ -19,6 +19,7 @@ class ComparedScan:
     contrast : by the header, or else by the aorta where every slice showed it unenhanced
     problems : what speaks against using the result at all, sentences about "the result"
     sha256 : the scan's hash
+    study_instance_uid, birth_date : of the scan's study and patient, the date as YYYYMMDD
     """
 
     bmd_mg_cm3: Mapping[str, float]
@@ -36,6 +37,8 @@ class ComparedScan:
     patient_id: str = ""
     problems: tuple[str, ...] = field(default=())
     sha256: str = ""
+    study_instance_uid: str = ""
+    birth_date: str = ""
 
 
 NOT_CONFIRMED = "No reader has confirmed the levels of {}."
@@ -44,14 +47,20 @@ FORCED = "{} comes from a study that an eligibility check refused."
 
 
 def scan_of_result(
-    result: ScreeningResult, study_date: date | None = None, patient_id: str | None = None, *, called: str
+    result: ScreeningResult,
+    study_date: date | None = None,
+    patient_id: str | None = None,
+    *,
+    called: str,
+    header: Identity | None = None,
 ) -> ComparedScan | None:
     """Return a result as the comparison sees it, None where it holds no BMD.
 
-    ``study_date`` and ``patient_id`` are those of the scan; where they are None, they are the result's own, which has
-    them only where its identity was asked for. ``called`` names the result in sentences ("this result").
+    ``header`` is whose the scan is by its own header; where it is None, that is what the result says, which does so
+    only where it was asked for. ``study_date`` and ``patient_id`` go before both, where they are not None. ``called``
+    names the result in sentences ("this result").
     """
-    found, identity = result.densitometry, result.identity
+    found, whose = result.densitometry, header or result.identity or Identity()
     if found is None:
         return None
     line = found.calibration
@@ -67,10 +76,12 @@ def scan_of_result(
         contrast=contrast_given(result),
         manufacturer=result.input.manufacturer,
         model_name=result.input.model_name,
-        study_date=parsed_date(identity.study_date if identity else "") if study_date is None else study_date,
-        patient_id=(identity.patient_id if identity else "") if patient_id is None else patient_id,
+        study_date=parsed_date(whose.study_date) if study_date is None else study_date,
+        patient_id=whose.patient_id if patient_id is None else patient_id,
         problems=tuple(problems(result, called)),
         sha256=result.input.sha256,
+        study_instance_uid=whose.study_instance_uid,
+        birth_date=whose.birth_date,
     )
 
 
