@@ -31,6 +31,15 @@ def follow_up_sentences(result: ScreeningResult) -> list[str]:
     return [_sentences(change) for change in result.follow_up]
 
 
+def latest(result: ScreeningResult) -> FollowUp | None:
+    """Return the comparison with the latest earlier result, as far as their ages are known; None without any."""
+    if not result.follow_up:
+        return None
+    known = [(change.interval_days, n) for n, change in enumerate(result.follow_up) if change.interval_days is not None]
+    before = [(days, n) for days, n in known if days >= 0]
+    return result.follow_up[min(before)[1] if before else -1]
+
+
 def exceeds(change: FollowUp) -> bool:
     """Return whether the individual's BMD changed by more than the least significant change."""
     return abs(change.change_mg_cm3["individual"]) > change.least_significant_change_mg_cm3

@@ -18,10 +18,12 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from ..decisions import is_discarded
 from ..printable import printable
 from ..request import LEVEL_NAMES
 from ..results import BONE_STATUSES, BoneStatus, FollowUp, Identity, ScreeningResult
 from ..results_io import write_bytes_atomically
+from .change import latest as latest_change
 
 Cell = str | float | int | None
 
@@ -89,7 +91,12 @@ _Read = Callable[[ScreeningResult], Any]
 
 
 def _columns() -> Iterator[tuple[str, _Read, str]]:
-    yield "status", lambda r: r.status, "screened or refused"
+    # In the first column, so that nobody counts the values of a discarded result among the others.
+    yield (
+        "status",
+        lambda r: "discarded" if is_discarded(r) else r.status,
+        "screened, refused, or discarded by a reader",
+    )
     yield "refusals", lambda r: _named_checks(r, "refuse"), "names of the checks that refused the study"
     yield "warnings", lambda r: _named_checks(r, "warn"), "names of the checks that gave a warning"
     yield from _scan_columns()
@@ -194,13 +201,18 @@ def _reader_columns() -> Iterator[tuple[str, _Read, str]]:
 
 def _follow_up_columns() -> Iterator[tuple[str, _Read, str]]:
     def latest(read: Callable[[FollowUp], Any]) -> _Read:
-        return lambda r: read(max(r.follow_up, key=lambda f: f.earlier.date or "")) if r.follow_up else None
+        return lambda r: read(found) if (found := latest_change(r)) else None
+
+    def comparable(read: Callable[[FollowUp], Any]) -> _Read:
+        # The same for what stands for nothing where the two must not be compared.
+        return lambda r: read(found) if (found := latest_change(r)) and not found.not_comparable else None
 
     yield "earlier_date", latest(lambda f: f.earlier.date), "of the latest earlier result, ISO 8601"
     yield "earlier_bmd_mg_cm3", latest(lambda f: f.earlier.bmd_mg_cm3.get("individual")), "the individual's, then"
     yield "interval_days", latest(lambda f: f.interval_days), "since then"
-    yield "change_mg_cm3", latest(lambda f: f.change_mg_cm3.get("individual")), "this BMD less the earlier one"
-    least = latest(lambda f: f.least_significant_change_mg_cm3)
+    change = comparable(lambda f: f.change_mg_cm3.get("individual"))
+    yield "change_mg_cm3", change, "this BMD less the earlier one; empty where the two must not be compared"
+    least = comparable(lambda f: f.least_significant_change_mg_cm3)
     yield "least_significant_change_mg_cm3", least, "a smaller change may be the measurement's alone"
     yield "not_comparable", latest(lambda f: " ".join(f.not_comparable)), "why the two must not be compared"
 
