@@ -182,7 +182,7 @@ class SourceSeries:
             )
         if not slice_.names_patient_as_stored:
             raise NoDicomOutput(
-                "The patient's number in the images is no valid DICOM value (longer than 64 characters, several values, "
+                "The patient's number in the images is no valid DICOM value (over 64 characters, several values, "
                 "control characters, or not in the character set that the header names), so an archive would file "
                 f"DICOM objects under another patient; correct it in the archive. {WHAT_GOES_ON}"
             )
