@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import UsageError
 from .console import ConsoleProgress, print_error, print_lines
-from .pacs_options import add_connection_options, connected, send
+from .pacs_options import add_connection_options, connected, resumable, send
 
 if TYPE_CHECKING:
     from ..pacs.finding import FoundSeries, FoundStudy
@@ -135,7 +135,11 @@ def _fetch(arguments: argparse.Namespace) -> int:
     folder = Path(arguments.output)
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{folder} is not a folder; name a folder with -o.")
-    with connected(arguments, arguments.server) as connection, ConsoleProgress() as progress:
+    with (
+        resumable("what came stays, and the same command goes on from there"),
+        connected(arguments, arguments.server) as connection,
+        ConsoleProgress() as progress,
+    ):
         fetched = fetch_study(connection, arguments.study, folder, arguments.series, progress)
     lines = [f"series {uid}: {count} instances" for uid, count in fetched.series.items()]
     print_lines([*lines, f"{fetched.came} came and {fetched.were_there} were there already: {folder}"])
@@ -146,7 +150,11 @@ def _send(arguments: argparse.Namespace) -> int:
     from ..pacs.storing import objects_at
 
     paths = objects_at([Path(each) for each in arguments.path])
-    with connected(arguments, arguments.server) as connection, ConsoleProgress() as progress:
+    with (
+        resumable("what was sent stays, and the same command goes on from there"),
+        connected(arguments, arguments.server) as connection,
+        ConsoleProgress() as progress,
+    ):
         send(connection, paths, progress, print_lines)
     return 0
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import UsageError
+from ..errors import OsteoScreenError, UsageError
 from ..progress import Progress
 
 if TYPE_CHECKING:
@@ -21,6 +22,21 @@ def add_connection_options(parser: argparse.ArgumentParser | argparse._ArgumentG
     parser.add_argument(
         "--insecure-http", action="store_true", help="let plain http go over the network, unprotected as it is"
     )
+
+
+class Interrupted(OsteoScreenError):
+    """The user ended a transfer; the exit code is that of an interrupted command (128 + SIGINT)."""
+
+    exit_code = 130
+
+
+@contextmanager
+def resumable(what: str) -> Iterator[None]:
+    """Say of an interruption what becomes of a transfer.  Raises Interrupted with ``what`` stays."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise Interrupted(f"Interrupted; {what}.") from None
 
 
 def connected(arguments: argparse.Namespace, server: str) -> Connection:
@@ -50,5 +66,5 @@ def send(
     if failed:
         raise PacsError(
             f"{connection.server.host} did not store {len(failed)} of {len(results)} objects ({failed[0].path.name}: "
-            f"{failed[0].reason}); the same command sends those again."
+            f"{failed[0].reason}); sent again, only those go."
         )

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import OsteoScreenError, UsageError
+from ..output_kinds import DICOM_KINDS, chosen_kinds
 from ..progress import Progress
 from .console import ConsoleProgress, print_lines
-from .pacs_options import add_connection_options, connected, send
+from .pacs_options import add_connection_options, connected, resumable, send
 
 if TYPE_CHECKING:
     from ..pacs.address import Address
@@ -71,6 +72,8 @@ def _check(arguments: argparse.Namespace, address: Address | None) -> None:
     from ..pacs.credentials import refuse_shared
     from ..pacs.servers import find_server
 
+    if arguments.send is not None and not set(DICOM_KINDS) & set(chosen_kinds(arguments.write)):
+        raise UsageError("A server takes DICOM objects, and none would be written; add `--write dicom` to --send.")
     if arguments.keep_fetched is not None and address is None:
         raise UsageError("--keep-fetched is for a CT that comes from a server; leave it out.")
     if address is not None and address.series_uid and arguments.series:
@@ -99,16 +102,22 @@ def dicom_objects(folder: Path) -> list[str]:
 def send_output(arguments: argparse.Namespace, names: Sequence[str]) -> None:
     """Send what this run wrote, and nothing else that lies in the output folder.
 
-    Raises what `pacs send` raises, saying where the results are; UsageError where no DICOM object was written.
+    Raises what `pacs send` raises, saying where the results are, and how to send them without screening again, which
+    would make other objects of them.
     """
     folder = Path(arguments.output)
     try:
-        if not names:
-            raise UsageError("no DICOM object was written; add `--write dicom`.")
-        with connected(arguments, arguments.send) as connection, ConsoleProgress() as progress:
+        with (
+            resumable("what was sent stays"),
+            connected(arguments, arguments.send) as connection,
+            ConsoleProgress() as progress,
+        ):
             send(connection, [folder / name for name in names], progress, _silent if arguments.json else print_lines)
     except OsteoScreenError as problem:
-        raise type(problem)(f"The results are in {folder}, but were not all sent: {problem}") from None
+        again = f"`osteoscreen pacs send {arguments.send} {folder}`"
+        raise type(problem)(
+            f"The results are in {folder}, but were not all sent ({again} sends them): {problem}"
+        ) from None
 
 
 def _silent(lines: Iterable[str]) -> None:

@@ -102,7 +102,7 @@ def run(arguments: argparse.Namespace) -> int:
     print_unwritten(unwritten)
     if result.status == "screened":
         # What could not be written cannot be sent, and why has been said.
-        if arguments.send is not None and (objects or not unwritten):
+        if arguments.send is not None and objects:
             send_output(arguments, objects)
         return OsteoScreenError.exit_code if unwritten else 0
     reasons = " ".join(check.message for check in result.eligibility if check.outcome == "refuse")

@@ -236,16 +236,51 @@ def test_a_study_is_screened_straight_from_the_server(orthanc, phantom_study, tm
 
 
 def test_results_go_to_the_server_only_when_they_are_dicom_and_asked_for(orthanc, phantom_study, tmp_path, capsys):
-    _, _, masks = phantom_study
-    before = set(orthanc.stored())
-    command = ["screen", str(tmp_path / "soft"), "--masks", str(masks), "--force", "-o", str(tmp_path / "out")]
-    assert main(command) == 0
-    assert set(orthanc.stored()) == before
-    # An object of somebody else's in the output folder is not this run's to send.
-    (tmp_path / "out" / "other.dcm").write_bytes((tmp_path / "sharp" / "IM000.dcm").read_bytes())
-    capsys.readouterr()
+    study, soft, masks = phantom_study
+    out, before = tmp_path / "out", orthanc.stored()
+    address = f"dicomweb:{orthanc.url}/studies/{study}/series/{dcmread(soft[0]).SeriesInstanceUID}"
+    command = ["screen", address, "--masks", str(masks), "--force", "-o", str(out)]
     assert main([*command, "--send", orthanc.url]) == 2
-    error = capsys.readouterr().err
-    assert "The results are in" in error and "--write dicom" in error
-    assert (tmp_path / "out" / "result.json").is_file()
-    assert set(orthanc.stored()) == before
+    assert "--write dicom" in capsys.readouterr().err
+    assert not out.exists()
+    assert main([*command, "--write", "dicom"]) == 0
+    assert orthanc.stored() == before
+    # An object of somebody else's in the output folder is not this run's to send.
+    (out / "other.dcm").write_bytes((tmp_path / "sharp" / "IM000.dcm").read_bytes())
+    capsys.readouterr()
+    assert main([*command, "--write", "dicom", "--send", orthanc.url]) == 0
+    assert "sr.dcm: stored" in capsys.readouterr().out
+    written = {p.name: p.read_bytes() for p in out.glob("*.dcm") if p.name != "other.dcm"}
+    assert set(written) == {"seg.dcm", "sr.dcm", "capture-L1.dcm", "capture-L2.dcm", "report.dcm"}
+    stored = orthanc.stored()
+    assert {uid: stored[uid] for uid in before} == before
+    assert sorted(stored[uid] for uid in set(stored) - set(before)) == sorted(written.values())
+    # They are of the study of the scan, where whoever opens it finds them, and come back as they went.
+    sent = [dcmread(out / name, stop_before_pixels=True) for name in written]
+    assert {each.StudyInstanceUID for each in sent} == {study}
+    for series in {each.SeriesInstanceUID for each in sent}:
+        assert main(["pacs", "fetch", orthanc.url, study, series, "-o", str(tmp_path / "back")]) == 0
+    assert fetched(tmp_path / "back") == set(written.values())
+
+
+def test_results_that_were_not_all_sent_go_without_screening_again(orthanc, phantom_study, tmp_path, capsys):
+    _, soft, masks = phantom_study
+    out, before = tmp_path / "out", set(orthanc.stored())
+    command = ["screen", str(soft[0].parent), "--masks", str(masks), "--force", "-o", str(out), "--write", "dicom"]
+    forward = forwarding(orthanc, 0)
+
+    def break_down_once(request: Request) -> None:
+        request.status(403) if len(server.requests) == 3 else forward(request)
+
+    with scripted(break_down_once) as server:
+        assert main([*command, "--send", server.url]) == 4
+        error = capsys.readouterr().err
+        assert "Of 5 objects 2 were sent so far" in error
+        assert f"`osteoscreen pacs send {server.url} {out}`" in error
+        assert (out / "result.json").is_file()
+        assert len(set(orthanc.stored()) - before) == 2
+        assert main(["pacs", "send", server.url, str(out)]) == 0
+        assert len(server.requests) == 3 + 3
+    assert {orthanc.stored()[uid] for uid in set(orthanc.stored()) - before} == {
+        p.read_bytes() for p in out.glob("*.dcm")
+    }
