@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,13 +33,13 @@ def reopen(
     ct: str | os.PathLike[str] | None = None,
     progress: Progress = silent,
     *,
-    to_correct: bool = False,
+    changing: Collection[str] = (),
 ) -> Screening:
     """Return the screening that ``result`` and ``segmentation``, the outlines that were written beside it, come from.
 
     ``ct`` is where the scan lies; None where it still lies where the result says. The networks' probability maps were
-    not kept, and are None. ``to_correct`` leaves out the outlines that are not, or no longer, those that were measured;
-    without it, they are an error.
+    not kept, and are None. ``changing`` are the levels whose outlines are to be replaced: they are left out where they
+    are no longer those that were measured.
 
     Raises InputError where the scan cannot be read, is not the one that was screened, or the outlines are not those
     that were measured.
@@ -47,7 +48,7 @@ def reopen(
     if ct is not None:
         # So that the next one finds it.
         result = replace(result, input=replace(result.input, path=scan.path))
-    outlines = _outlines(result, segmentation, scan.geometry, to_correct) if result.roi else {}
+    outlines = _outlines(result, segmentation, scan.geometry, changing) if result.roi else {}
     trunk = None
     if result.numbering is not None:
         from .localisation.resample import read_trunk
@@ -108,7 +109,7 @@ def _scan(described: InputDescription, path: str | os.PathLike[str] | None, prog
 
 
 def _outlines(
-    result: ScreeningResult, segmentation: str | os.PathLike[str], geometry: Geometry, to_correct: bool
+    result: ScreeningResult, segmentation: str | os.PathLike[str], geometry: Geometry, changing: Collection[str]
 ) -> dict[str, LevelOutline]:
     from .levels import read_vertebrae
 
@@ -116,7 +117,7 @@ def _outlines(
     try:
         found = read_vertebrae(place, list(result.roi))
     except OsteoScreenError as error:
-        if to_correct:
+        if set(result.roi) <= set(changing):
             return {}
         raise InputError(f"The outlines of the result cannot be read: {error}") from error
     outlines = {}
@@ -125,7 +126,7 @@ def _outlines(
         mask = found[name].coverage_on(geometry, k) > 0.5 if name in found else np.zeros(geometry.shape[1:], bool)
         if is_measured(mask, roi, geometry, k):
             outlines[name] = LevelOutline(k, mask, None, roi.confidence)
-        elif not to_correct:
+        elif name not in changing:
             raise InputError(
                 f"{name} in {place.name} is not the outline that was measured; measure it with --correct "
                 f"--masks={place}, or put back the file."

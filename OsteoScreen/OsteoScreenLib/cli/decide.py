@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import OsteoScreenError, UsageError
 from ..output_kinds import DICOM_KINDS, kinds_in
+from ..request import LEVEL_NAMES
 from .console import ConsoleProgress, print_lines
 from .output import refuse_overwriting
 from .replacing import alone_in, replacing
@@ -128,7 +129,7 @@ def _decided(arguments: argparse.Namespace, result: ScreeningResult, progress: C
 
     segmentation = Path(arguments.folder) / SEGMENTATION
     if arguments.correct:
-        old = reopen(result, segmentation, arguments.ct, progress, to_correct=True)
+        old = reopen(result, segmentation, arguments.ct, progress, changing=_changing(arguments))
         screening = _corrected(arguments, old, progress)
     else:
         decide = decisions.accept if arguments.accept else decisions.discard
@@ -136,6 +137,14 @@ def _decided(arguments: argparse.Namespace, result: ScreeningResult, progress: C
         decided = decide(result, arguments.by, comment=arguments.comment)
         screening = reopen(decided, segmentation, arguments.ct, progress)
     return screening
+
+
+def _changing(arguments: argparse.Namespace) -> set[str]:
+    """The levels that the correction gives a slice or an outline of."""
+    from ..levels import read_vertebrae
+
+    drawn = set() if arguments.masks is None else set(read_vertebrae(arguments.masks, LEVEL_NAMES))
+    return drawn | {name for name in LEVEL_NAMES if getattr(arguments, name.lower()) is not None}
 
 
 def _corrected(arguments: argparse.Namespace, old: Screening, progress: ConsoleProgress) -> Screening:
