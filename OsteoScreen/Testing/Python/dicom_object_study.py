@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from dicom_files import write_series
-from phantom_ct import BODY_MM, CENTRES, CORTEX_MM, PIXEL_MM, SIDE, SLICE_MM, SLICES, Phantom
+from phantom_ct import BODY_MM, CENTRES, CORTEX_MM, PIXEL_MM, SIDE, SLICE_MM, SLICES, Phantom, make_phantom
 from scipy import ndimage
+from tiny_bundle import write_tiny_bundle
+from tiny_classifier import write_tiny_classifier
 
 from OsteoScreenLib.ct import open_ct
 from OsteoScreenLib.screening import Screening, ScreeningRequest, screen
@@ -64,3 +67,35 @@ def screen_placed(folder: Path, phantom: Phantom, **asked: Any) -> Screening:
     """Screen L1 and L2 of a series that `write_placed` wrote."""
     levels = {name.lower(): slice_at(folder, centre_ras_mm(phantom, name)) for name in ("L1", "L2")}
     return screen(ScreeningRequest(folder, **{**levels, "device": "cpu", "force": True, **asked}))
+
+
+@dataclass(frozen=True)
+class Files:
+    """What the tests of DICOM objects screen: the phantom as it is written to the disk, and small bundles."""
+
+    folder: Path
+    phantom: Phantom
+
+    @property
+    def ct(self) -> Path:
+        return self.folder / "head first"
+
+    def screened(self, ct: Path | None = None, **asked: Any) -> Screening:
+        """Outlined as drawn and classified by the small classifier, unless ``asked`` otherwise."""
+        asked = {"masks": self.folder / "drawn.seg.nrrd", "classification_model": self.folder / "model1", **asked}
+        return screen_placed(self.ct if ct is None else ct, self.phantom, **asked)
+
+    def outlined(self, **asked: Any) -> Screening:
+        """Outlined by the small network, so that there are a bundle and a probability map."""
+        return self.screened(masks=None, segmentation_model=self.folder / "outliner", **asked)
+
+
+def write_files(folder: Path) -> Files:
+    """Write the phantom and the bundles."""
+    phantom = make_phantom()
+    write_placed(folder / "head first", phantom, "head first")
+    phantom.write_outlines(folder / "drawn.seg.nrrd")
+    write_tiny_bundle(folder / "outliner")
+    write_tiny_classifier(folder / "model1")
+    write_tiny_classifier(folder / "model2", levels=("L1",))
+    return Files(folder, phantom)
