@@ -90,6 +90,7 @@ def _objects(
 def _write(objects: dict[str, Dataset], folder: Path) -> list[Path]:
     """Write all into a folder of their own, then move them in by renaming; on any error nothing new is left."""
     staging: Path | None = None
+    moved: list[Path] = []
     try:
         folder.mkdir(parents=True, exist_ok=True)
         staging = Path(tempfile.mkdtemp(prefix=".osteoscreen-dicom-", dir=folder))
@@ -97,11 +98,14 @@ def _write(objects: dict[str, Dataset], folder: Path) -> list[Path]:
             made.save_as(staging / name, enforce_file_format=True)
         for name in objects:
             os.replace(staging / name, folder / name)
+            moved.append(folder / name)
     except OSError as error:
+        for path in moved:
+            path.unlink(missing_ok=True)
         raise OsteoScreenError(
             f"The DICOM objects cannot be written to {folder}: {(error.strerror or str(error)).lower()}."
         ) from error
     finally:
         if staging is not None:
             shutil.rmtree(staging, ignore_errors=True)
-    return [folder / name for name in objects]
+    return moved
