@@ -19,26 +19,33 @@ from slicer.ScriptedLoadableModule import (
 from slicer.util import VTKObservationMixin
 
 from OsteoScreenSlicerLib.Bundles import BundleLogic
+from OsteoScreenSlicerLib.Decisions import DecisionLogic
 from OsteoScreenSlicerLib.Diagnostics import LOGGER, RecentLog, diagnostics
 from OsteoScreenSlicerLib.Errors import ModuleError
+from OsteoScreenSlicerLib.Exports import ExportLogic
+from OsteoScreenSlicerLib.FollowUp import FollowUpLogic
 from OsteoScreenSlicerLib.Levels import StudyLevels, segmentedVertebrae
-from OsteoScreenSlicerLib.Networks import ClassificationLogic, LocalisationLogic, SegmentationLogic, send
+from OsteoScreenSlicerLib.Networks import ClassificationLogic, LocalisationLogic, SegmentationLogic
 from OsteoScreenSlicerLib.Outlines import ensureTerminology
 from OsteoScreenSlicerLib.Packages import Packages
+from OsteoScreenSlicerLib.Pacs import PacsLogic
+from OsteoScreenSlicerLib.Panels.DecisionSection import DecisionSection
+from OsteoScreenSlicerLib.Panels.EarlierSection import EarlierSection
 from OsteoScreenSlicerLib.Panels.InstallSection import InstallSection
+from OsteoScreenSlicerLib.Panels.KeepSection import KeepSection
 from OsteoScreenSlicerLib.Panels.LevelsSection import LevelsSection
 from OsteoScreenSlicerLib.Panels.ModelsSection import ModelsSection
 from OsteoScreenSlicerLib.Panels.OutlinesSection import OutlinesSection
+from OsteoScreenSlicerLib.Panels.PacsSection import PacsSection
 from OsteoScreenSlicerLib.Panels.ResultSection import ResultSection
 from OsteoScreenSlicerLib.Panels.RunSection import RunSection
 from OsteoScreenSlicerLib.Panels.ScanSection import ScanSection
 from OsteoScreenSlicerLib.Panels.SuggestSection import SuggestSection
 from OsteoScreenSlicerLib.Parameters import OsteoScreenParameterNode
-from OsteoScreenSlicerLib.Results import StudyResult
 from OsteoScreenSlicerLib.StudyNodes import LEVEL_NAMES, StudyNodes, eventsOfStudy, firstVolume
 from OsteoScreenSlicerLib.Tasks import Tasks
 from OsteoScreenSlicerLib.Volumes import CtReader
-from OsteoScreenSlicerLib.Worker import InProcessWorker, WorkerProcess
+from OsteoScreenSlicerLib.Worker import WorkerProcess
 
 
 class OsteoScreen(ScriptedLoadableModule):
@@ -98,6 +105,8 @@ class OsteoScreenWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.run, self.install = RunSection(self), InstallSection(self)
         self.scan, self.suggest, self.levels = ScanSection(self), SuggestSection(self), LevelsSection(self)
         self.outlines, self.result, self.models = OutlinesSection(self), ResultSection(self), ModelsSection(self)
+        self.earlier, self.decision = EarlierSection(self), DecisionSection(self)
+        self.keep, self.pacs = KeepSection(self), PacsSection(self)
         # Painting in the Segment Editor changes the outlines many times a second; the panel follows when it pauses.
         self._updateTimer = qt.QTimer()
         self._updateTimer.setSingleShot(True)
@@ -140,6 +149,7 @@ class OsteoScreenWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def onSceneStartClose(self, caller, event):
         """The scene is about to be emptied: what runs is about nothing any more."""
         self.run.cancel()
+        self.pacs.cancel()
         self.levels.lines.clear()
         self.setParameterNode(None)
 
@@ -179,7 +189,8 @@ class OsteoScreenWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         if self.parameterNode is None:
             return
         for section in (
-            self.install, self.scan, self.suggest, self.levels, self.outlines, self.result, self.models, self.run,
+            self.install, self.scan, self.suggest, self.levels, self.outlines, self.result, self.earlier,
+            self.decision, self.keep, self.pacs, self.models, self.run,
         ):  # fmt: skip
             section.update()
         self._observe(eventsOfStudy(self.volumeNode))
@@ -238,8 +249,12 @@ class OsteoScreenLogic(ScriptedLoadableModuleLogic):
         self.tasks = Tasks(self.ctReader)
         self.localisation = LocalisationLogic(self.tasks)
         self.segmentation = SegmentationLogic(self.tasks)
-        self.classification = ClassificationLogic(self.tasks, self.segmentation)
+        self.followUp = FollowUpLogic(self.ctReader)
+        self.classification = ClassificationLogic(self.tasks, self.segmentation, self.followUp)
+        self.decisions = DecisionLogic(self.classification, self.followUp)
+        self.exports = ExportLogic(self.tasks, self.classification)
         self.workerProcess = WorkerProcess(self.recentLog)
+        self.pacs = PacsLogic(WorkerProcess(self.recentLog), self.tasks, self.exports)
         self._device = ""
         self._used = []
         self._warm = None
@@ -250,8 +265,9 @@ class OsteoScreenLogic(ScriptedLoadableModuleLogic):
         return OsteoScreenParameterNode(super().getParameterNode())
 
     def shutDown(self):
-        """End the worker process and remove what was exchanged with it."""
+        """End the worker processes and remove what was exchanged with them."""
         self.workerProcess.stop()
+        self.pacs.shutDown()
         self.tasks.clear()
         LOGGER.removeHandler(self.recentLog)
         atexit.unregister(self.shutDown)
@@ -333,15 +349,18 @@ class OsteoScreenLogic(ScriptedLoadableModuleLogic):
     def moveNames(self, volumeNode, names, by):
         """Move the vertebrae's names ``by`` vertebrae towards the head, and the levels ``names`` with them.
 
-        They stay suggested, and are not confirmed. Returns those that are set. Raises ModuleError.
+        They are the user's then, and not confirmed. Returns those that are set. Raises ModuleError.
         """
         return self.localisation.move(volumeNode, names, by)
+
+    def takeNames(self, volumeNode, names):
+        """Put the levels ``names`` on the vertebrae that are named so, however uncertain; otherwise as moveNames."""
+        return self.localisation.take(volumeNode, names)
 
     def saveReport(self, volumeNode, path):
         """Write the page of a CT's result to ``path``; returns when it is written. Raises as ``screen``."""
         self.packages.torch()
-        self._requireResult(volumeNode)
-        return InProcessWorker().run(self.tasks.report(volumeNode, path))["written"]
+        return self.exports.savePage(volumeNode, path)
 
     def describe(self, volumeNode, ageYears=None, sex=None):
         """Return the engine's CT of a volume node (acquisition, geometry) and the eligibility checks of the scan."""
@@ -404,12 +423,6 @@ class OsteoScreenLogic(ScriptedLoadableModuleLogic):
         """Outline in the worker process; otherwise as ``startScreening``."""
         options = self.options(parameterNode)
         self.segmentation.start(self.workerProcess, volumeNode, names, options, onDone, onError, onProgress)
-
-    def startReport(self, volumeNode, path, onDone, onError, onProgress=None):
-        """Write the page in the worker process; otherwise as ``startScreening``."""
-        self._requireResult(volumeNode)
-        message = self.tasks.report(volumeNode, path)
-        send(self.workerProcess, message, lambda done: done, onDone, onError, onProgress)
 
     def warmUp(self, parameterNode, names):
         """Load the networks in the worker process, so that Screen does not wait for them; faults are only logged."""
@@ -479,11 +492,6 @@ class OsteoScreenLogic(ScriptedLoadableModuleLogic):
         from OsteoScreenLib.levels import parse_level
 
         return parse_level(str(given), self.ctReader.read(volumeNode), name).slice_index
-
-    @staticmethod
-    def _requireResult(volumeNode):
-        if StudyResult(volumeNode).document() is None:
-            raise ModuleError(_("There is no result to save yet; press Screen first."))
 
 
 class OsteoScreenTest(ScriptedLoadableModuleTest):

@@ -9,8 +9,10 @@ import numpy as np
 
 from slicer.i18n import tr as _
 
+from .Decisions import keepBefore
 from .Diagnostics import LOGGER
 from .Errors import ModuleError
+from .FollowUp import PRECISION_ATTRIBUTE
 from .Levels import StudyLevels
 from .Outlines import StudyOutlines, maskDigest
 from .Results import StudyResult
@@ -28,7 +30,6 @@ DEFAULT_OPTIONS = {
     "device": "auto",
     "force": False,
 }
-
 
 # The same for suggesting.
 SUGGEST_OPTIONS = {"localisation_model": None, "device": "auto"}
@@ -84,31 +85,52 @@ class LocalisationLogic(NetworkLogic):
         return self._tasks.suggest(volumeNode, names, options)
 
     def accept(self, volumeNode, done):
-        """Draw the vertebrae of an answer, put the levels where it has them, and return it; the others stay."""
+        """Draw the vertebrae of an answer, put the levels where it has them, and return it.
+
+        A level that a reader has confirmed stays where it is. One that an earlier suggestion had put somewhere, and
+        this one does not suggest, goes.
+        """
         checkStillThere(volumeNode)
         study, levels = StudyVertebrae(volumeNode), StudyLevels(volumeNode)
         study.write(done)
-        for name, level in done["levels"].items():
-            _place(levels, name, study.vertebra(name), level["slice_index"])
+        for name in (*done["levels"], *done["refused"]):
+            if levels.isConfirmed(name):
+                continue
+            if name in done["levels"]:
+                _place(levels, name, study.vertebra(name), done["levels"][name]["slice_index"], "suggested")
+            elif levels.position(name) is not None and levels.setBy(name) == "suggested":
+                levels.remove(name)
+        told = ", ".join(done["levels"]) or "no level"
+        LOGGER.info("Suggesting: %d vertebrae, %s, on %s.", len(done["vertebrae"]), told, done["device"])
         return done
 
     def move(self, volumeNode, names, by):
         """Move the names ``by`` vertebrae towards the head (negative: towards the feet), and the levels with them.
 
-        :param names: the levels that go to the vertebrae that bear their names then; where none does, which is whole,
-          the level is taken away.
+        Otherwise as ``take``, which it ends with. Raises ModuleError likewise, and where no name is left.
+        """
+        study = StudyVertebrae(volumeNode)
+        self._requireNames(study)
+        if not study.canMove(by):
+            raise ModuleError(_("The names cannot be moved further: none is left for any vertebra."))
+        self._tasks.ctReader.read(volumeNode)  # raises what is wrong before anything is moved
+        study.move(by)
+        return self.take(volumeNode, names)
+
+    def take(self, volumeNode, names):
+        """Put the levels ``names`` on the vertebrae that bear their names now, because the reader says so.
+
+        Not confirmed, and set by the user where the networks would not have suggested it. A level whose vertebra is
+        not there, or cut by the scan's end, is taken away.
+
         :return: the levels that are set.
-        :raises ModuleError: there is nothing to move, or no name is left for a vertebra.
+        :raises ModuleError: no vertebra is named.
         """
         from OsteoScreenLib.levels.suggestion import level_of
 
         study, levels = StudyVertebrae(volumeNode), StudyLevels(volumeNode)
-        if not study.vertebrae():
-            raise ModuleError(_("No vertebra is named yet; press Suggest first."))
-        if not study.canMove(by):
-            raise ModuleError(_("The names cannot be moved further: there is none left for the last vertebra."))
+        self._requireNames(study)
         ct = self._tasks.ctReader.read(volumeNode)
-        study.move(by)
         for name in names:
             vertebra = study.vertebra(name)
             if vertebra is None:
@@ -116,8 +138,14 @@ class LocalisationLogic(NetworkLogic):
                 continue
             found = level_of(ct, vertebra)
             study.keepLevel(name, found)
-            _place(levels, name, vertebra, found.level.slice_index)
+            setBy = "suggested" if study.isSuggested(name) else "user"
+            _place(levels, name, vertebra, found.level.slice_index, setBy)
         return [name for name in names if levels.position(name) is not None]
+
+    @staticmethod
+    def _requireNames(study):
+        if not study.vertebrae():
+            raise ModuleError(_("No vertebra is named yet; press Suggest first."))
 
 
 class SegmentationLogic(NetworkLogic):
@@ -157,11 +185,13 @@ class ClassificationLogic(NetworkLogic):
     """Measures and classifies one CT, on outlines that the user edited where there are any.
 
     :param segmentation: SegmentationLogic, which shows what the network outlined for it.
+    :param followUp: FollowUp.FollowUpLogic, which compares the result with the patient's earlier ones.
     """
 
-    def __init__(self, tasks, segmentation):
+    def __init__(self, tasks, segmentation, followUp):
         NetworkLogic.__init__(self, tasks)
         self._segmentation = segmentation
+        self._followUp = followUp
 
     def message(self, volumeNode, names, options):
         """Return the worker's message for the levels ``names``. Raises ModuleError where a level is missing."""
@@ -169,6 +199,7 @@ class ClassificationLogic(NetworkLogic):
 
     def accept(self, volumeNode, done):
         """Put the result of an answer into the scene, and return it (the engine's ScreeningResult)."""
+        from OsteoScreenLib.results_io import assemble
         from OsteoScreenLib.worker.exchange import read_done
 
         checkStillThere(volumeNode)
@@ -176,12 +207,16 @@ class ClassificationLogic(NetworkLogic):
         own = [name for name, roi in answer.result.roi.items() if roi.mask_source == "user"]
         own += [name for name, outline in answer.outlines.items() if outline.probability is None and name not in own]
         self._segmentation.show(volumeNode, answer.outlines, keep=own)
+        keepBefore(volumeNode, done["result"])
         result = StudyResult(volumeNode)
         acquisition = self._tasks.ctReader.read(volumeNode).acquisition
         result.write(done["result"], acquisition.study_date.isoformat() if acquisition.study_date else None)
         for name, outline in answer.outlines.items():
             result.nodes.result.SetAttribute(f"OsteoScreen.measured.{name}", maskDigest(outline.mask))
-        return answer.result
+        precision = done.get("precision_mg_cm3")
+        result.nodes.result.SetAttribute(PRECISION_ATTRIBUTE, "" if precision is None else repr(precision))
+        self._followUp.refresh(volumeNode)
+        return assemble(result.document())
 
     def editedSince(self, volumeNode, document):
         """Return the levels whose outline is not the one that the result was measured on."""
@@ -223,10 +258,10 @@ def checkStillThere(volumeNode):
         raise ModuleError(_("The CT was removed while the networks ran, so there is no result; load it again."))
 
 
-def _place(levels, name, vertebra, k):
-    """Put a level on slice ``k``, in the plane at the vertebra's centre, as suggested and not confirmed."""
+def _place(levels, name, vertebra, k, setBy):
+    """Put a level on slice ``k``, in the plane at the vertebra's centre; it is not confirmed."""
     i, j, _k = levels.geometry.ijk(np.asarray(vertebra.centre, dtype=float))
-    levels.setPosition(name, levels.geometry.ras(i, j, k), "suggested")
+    levels.setPosition(name, levels.geometry.ras(i, j, k), setBy)
 
 
 def _centre(ct, outline):

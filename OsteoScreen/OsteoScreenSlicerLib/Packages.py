@@ -16,9 +16,8 @@ from .Errors import MissingPackages
 
 # Networks are saved as safetensors and run by any PyTorch from this on (the engine's own requirement).
 TORCH_REQUIREMENT = ">=2.2"
-REQUIREMENTS_FILE = os.path.join(
-    os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "Resources", "requirements.txt"
-)
+_RESOURCES = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "Resources")
+REQUIREMENTS_FILE = os.path.join(_RESOURCES, "requirements.txt")
 
 
 class Packages:
@@ -103,6 +102,36 @@ class Packages:
         return logic.torch if logic.torchInstalled() else None
 
 
+class ExtraPackages:
+    """Packages that one of a module's wishes needs, and screening does not; installed when a user first has it.
+
+    :param name: of the requirements file among the module's resources.
+    :param requester: the module's name, for Slicer's own dialogs.
+    """
+
+    def __init__(self, name, requester="OsteoScreen"):
+        self._requirementsFile = os.path.join(_RESOURCES, name)
+        self._requester = requester
+
+    def missing(self):
+        """Return the names of the packages that are not installed, without importing any of them."""
+        return [name for name in requirementNames(self._requirementsFile) if not isInstalled(name)]
+
+    def require(self):
+        """Raise MissingPackages where something is missing; nothing is installed."""
+        missing = self.missing()
+        if missing:
+            raise MissingPackages(
+                _("{packages} is not installed; the button for this in the {requester} panel installs it.").format(
+                    packages=", ".join(missing), requester=self._requester
+                )
+            )
+
+    def install(self):
+        """Install what is missing, after Slicer has asked the user. Main thread only. Raises MissingPackages."""
+        _pipEnsure(self._requirementsFile, self._requester)
+
+
 def damagedTorch(reason):
     """Return what to do about a PyTorch that does not load."""
     return _(
@@ -168,5 +197,5 @@ def _pipInstallBefore512(path, requester):
         requester=requester, packages=", ".join(missing)
     )
     if not slicer.util.confirmOkCancelDisplay(question):
-        raise MissingPackages(_("The packages were not installed, so nothing can be outlined yet."))
+        raise MissingPackages(_("The packages were not installed, so this cannot be done yet."))
     slicer.util.pip_install(f'-r "{path}"')

@@ -26,14 +26,7 @@ class StudyResult:
 
     def document(self):
         """Return the result.json document (dict), None without a result; a damaged one counts as none."""
-        node = self.nodes.result
-        if node is None:
-            return None
-        try:
-            document = json.loads(node.GetText() or "")
-        except ValueError:
-            return None
-        return document if isinstance(document, dict) and "schema" in document else None
+        return documentOf(self.nodes.result)
 
     def write(self, document, studyDate=None):
         """Keep a result.json document (dict) and its table in the scene."""
@@ -58,6 +51,17 @@ class StudyResult:
         if document is None:
             return []
         measured = document.get("levels", {})
+        reasons = self.remeasure(levels, edited)
+        for name in sorted(set(measured) & set(levels)):
+            before, now = measured[name], levels[name]
+            if before["slice_index"] == now["slice_index"] and before["confirmed"] != now["confirmed"]:
+                said = _("{level} was confirmed since.") if now["confirmed"] else _("{level} is no longer confirmed.")
+                reasons.append(said.format(level=name))
+        return reasons
+
+    def remeasure(self, levels, edited):
+        """Return why the result's measures are not those of the scene as it is now; arguments as for ``outdated``."""
+        measured = (self.document() or {}).get("levels", {})
         reasons = []
         for name in sorted(set(measured) | set(levels)):
             before, now = measured.get(name), levels.get(name)
@@ -65,11 +69,16 @@ class StudyResult:
                 reasons.append(_("{level} was added or left out since.").format(level=name))
             elif before["slice_index"] != now["slice_index"]:
                 reasons.append(_("{level} was moved since.").format(level=name))
-            elif before["confirmed"] != now["confirmed"]:
-                said = _("{level} was confirmed since.") if now["confirmed"] else _("{level} is no longer confirmed.")
-                reasons.append(said.format(level=name))
-        reasons += [_("The outline of {level} was edited since.").format(level=name) for name in edited]
-        return reasons
+        return reasons + [_("The outline of {level} was edited since.").format(level=name) for name in edited]
+
+
+def documentOf(textNode):
+    """Return the result.json document (dict) in a text node; None without one, or where it is damaged."""
+    try:
+        document = json.loads(textNode.GetText() or "") if textNode is not None else None
+    except ValueError:
+        return None
+    return document if isinstance(document, dict) and "schema" in document else None
 
 
 def unconfirmed(levels):
@@ -104,6 +113,7 @@ def measures(document):
     """Return every measure of a result.json document (dict) as rows (measure, level, value, unit), all text."""
     open_ = [name for name, level in document["levels"].items() if not level["confirmed"]]
     rows = [("status", "", document["status"], f"{' and '.join(open_)} not confirmed" if open_ else "")]
+    rows += _decisionRows(document)
     for name, level in document["levels"].items():
         rows.append(("slice", name, str(level["slice_index"]), "index"))
         rows.append(("height (RAS S)", name, _number(level["z_mm"]), "mm"))
@@ -117,6 +127,7 @@ def measures(document):
         rows.append(("outline from", name, roi["mask_source"], ""))
     rows += _densityRows(document["densitometry"])
     rows += _classRows(document)
+    rows += _changeRows(document)
     rows += [(f"check: {check['check']}", "", check["outcome"], check["message"]) for check in document["eligibility"]]
     rows += [
         (f"bundle: {use['role']}", "", f"{use['name']} {use['version']}", use["sha256"]) for use in document["bundles"]
@@ -138,6 +149,34 @@ _ROI_ROWS = (
     ("area of the circle", "circle_area_mm2", "mm2"),
     ("confidence", "confidence", "0 to 1"),
 )
+
+
+def _decisionRows(document):
+    decisions = document.get("decisions") or []
+    rows = []
+    for number, decision in enumerate(decisions, 1):
+        inForce = _("in force") if number == len(decisions) else _("earlier")
+        rows.append(("decision", inForce, decision["decision"], ", ".join(decision["corrections"])))
+        rows.append(("decided by", inForce, decision["by"], decision["at"]))
+        if decision["comment"]:
+            rows.append(("comment", inForce, decision["comment"], ""))
+    return rows
+
+
+def _changeRows(document):
+    rows = []
+    for number, change in enumerate(document.get("follow_up") or [], 1):
+        days = change["interval_days"]
+        which = _("earlier result {number}").format(number=number)
+        if days is not None:
+            rows.append(("interval", which, str(days), "days"))
+        rows += [
+            (f"change of BMD of {name}", which, _number(value), "mg/cm3")
+            for name, value in change["change_mg_cm3"].items()
+        ]
+        rows.append(("least significant change", which, _number(change["least_significant_change_mg_cm3"]), "mg/cm3"))
+        rows += [("not comparable", which, reason, "") for reason in change["not_comparable"]]
+    return rows
 
 
 def _densityRows(densitometry):
@@ -198,13 +237,18 @@ def currentResult(volumeNode, names, classification):
         return None, []
     try:
         result = assemble(document)
-        levels = StudyLevels(volumeNode)
-        now = {
-            name: {"slice_index": levels.sliceIndex(name), "confirmed": levels.isConfirmed(name)}
-            for name in names
-            if levels.position(name) is not None
-        }
+        now = levelsNow(volumeNode, names)
         return result, study.outdated(now, classification.editedSince(volumeNode, document))
     except Exception as error:  # a result of another version, or a CT that was moved since
         LOGGER.warning("The result in the scene cannot be shown: %s", type(error).__name__)
         return None, []
+
+
+def levelsNow(volumeNode, names):
+    """Return {name: {slice_index, confirmed}} of the levels among ``names`` that the scene has."""
+    levels = StudyLevels(volumeNode)
+    return {
+        name: {"slice_index": levels.sliceIndex(name), "confirmed": levels.isConfirmed(name)}
+        for name in names
+        if levels.position(name) is not None
+    }

@@ -18,6 +18,8 @@ _ROLES = {
     "probability": "OsteoScreenProbability",
     "table": "OsteoScreenTable",
     "result": "OsteoScreenResult",
+    "before": "OsteoScreenResultBefore",
+    "earlier": "OsteoScreenEarlier",
 }
 
 
@@ -60,6 +62,16 @@ class StudyNodes:
         """The result as result.json (vtkMRMLTextNode)."""
         return self.get("result")
 
+    @property
+    def before(self):
+        """The result that a correction is told against, as result.json (vtkMRMLTextNode)."""
+        return self.get("before")
+
+    @property
+    def earlier(self):
+        """Earlier results that were added from files, as JSON (vtkMRMLTextNode)."""
+        return self.get("earlier")
+
     def get(self, role):
         """Return the node of a role, or None."""
         return self.volumeNode.GetNodeReference(_ROLES[role])
@@ -74,6 +86,14 @@ class StudyNodes:
             _placeBeside(self.volumeNode, node)
         return node
 
+    def keepText(self, role, label, text):
+        """Keep text under a role, in a node that only saved scenes show; return the node."""
+        node = self.getOrCreate(role, "vtkMRMLTextNode", label)
+        node.SetHideFromEditors(True)
+        node.SetText(text)
+        node.SetForceCreateStorageNode(slicer.vtkMRMLTextNode.CreateStorageNodeAlways)
+        return node
+
     def remove(self, role):
         """Remove the node of a role from the scene, where there is one."""
         node = self.get(role)
@@ -84,6 +104,11 @@ class StudyNodes:
 def studiesInScene(scene):
     """Return the StudyNodes of every CT in the scene that has a result, in the scene's order."""
     return [study for study in map(StudyNodes, _scalarVolumes(scene)) if study.result is not None]
+
+
+def chainsInScene(scene):
+    """Return the StudyNodes of every CT in the scene whose vertebrae were named, in the scene's order."""
+    return [study for study in map(StudyNodes, _scalarVolumes(scene)) if study.vertebrae is not None]
 
 
 def firstVolume(scene):
@@ -105,7 +130,7 @@ def _scalarVolumes(scene):
 
 
 def eventsOfStudy(volumeNode):
-    """Return the (object, event) pairs that tell of changes to a CT, its levels and its outlines; none without a CT."""
+    """Return the (object, event) pairs that tell of changes to a CT and what hangs on it; none without a CT."""
     if volumeNode is None:
         return []
     nodes = StudyNodes(volumeNode)
@@ -126,8 +151,7 @@ def eventsOfStudy(volumeNode):
             vtk.vtkCommand.ModifiedEvent,
         )
         events += [(nodes.levels, kind) for kind in kinds]
-    if nodes.result is not None:
-        events.append((nodes.result, vtk.vtkCommand.ModifiedEvent))
+    events += [(node, vtk.vtkCommand.ModifiedEvent) for node in (nodes.vertebrae, nodes.result) if node is not None]
     if nodes.segmentation is not None:
         segmentation = nodes.segmentation.GetSegmentation()
         kinds = (slicer.vtkSegmentation.SourceRepresentationModified, slicer.vtkSegmentation.SegmentRemoved)

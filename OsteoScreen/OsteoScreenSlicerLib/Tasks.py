@@ -49,13 +49,11 @@ class Tasks:
             from OsteoScreenLib.worker.exchange import write_masks
 
             message["masks"] = write_masks(masks, self.folder)
-        suggested = [name for name, level in message["levels"].items() if level["set_by"] == "suggested"]
-        if suggested and StudyVertebrae(volumeNode).found() is not None:
-            message["suggested"] = StudyVertebrae(volumeNode).used(suggested)
+        message["suggested"] = StudyVertebrae(volumeNode).used(message["levels"])
         return message
 
-    def report(self, volumeNode, path):
-        """Return the message that writes the page of the CT's result to ``path``."""
+    def keep(self, volumeNode, what, path):
+        """Return the message that writes the CT's result to ``path``: its page ("report"), "pdf" or "dicom"."""
         from OsteoScreenLib.outlines import LevelOutline
         from OsteoScreenLib.worker.exchange import write_outlines
 
@@ -72,7 +70,7 @@ class Tasks:
             probability = outlines.readProbability(level["slice_index"]) if drawn else None
             found[name] = LevelOutline(level["slice_index"], mask, probability, roi["confidence"] if roi else 1.0)
         return {
-            "do": "report",
+            "do": what,
             "ct": self._ct(volumeNode, ct),
             "result": document,
             "outlines": write_outlines(found, self.folder),

@@ -102,6 +102,13 @@ class CtReader:
             series_instance_uid=header.series_instance_uid,
         )
 
+    def patientID(self, volumeNode):
+        """Return the patient's number by the volume's DICOM files; empty where they are not at hand, or do not say."""
+        from OsteoScreenLib.reports.identity import identity_of
+
+        header = self._header(volumeNode)
+        return identity_of(header).patient_id.strip() if header is not None else ""
+
     def _header(self, volumeNode):
         """Return the CT that the volume's DICOM files describe, or None where it came from no DICOM file."""
         files = dicomFiles(volumeNode)

@@ -32,8 +32,9 @@ takes about five seconds and a gigabyte, so that warm_up leaves it aside::
                                       "ribs": [0.0, 0.0]}],
                        "device": "cpu", "bundle": {"role": "localisation", ...}}}
 
-"numbering" is that of a `result.json`, "probability" that of its naming as a whole; "vertebrae" are as in :mod:`OsteoScreenLib.localisation.spine`, in RAS mm, from
-head to foot, and none where no name is to be trusted. :mod:`.suggested` reads and writes them.
+"numbering" is that of a `result.json`, "probability" that of its naming as a whole; "vertebrae" are as in
+:mod:`OsteoScreenLib.localisation.spine`, in RAS mm, from head to foot, and none where no name is to be trusted.
+:mod:`.suggested` reads and writes them.
 
 **outline** outlines the levels, **screen** screens the study. Both take the same message, and outline leaves aside the
 options that it has no use for::
@@ -52,20 +53,33 @@ options that it has no use for::
                        "outlines": {"L1": {"slice_index": 12, "mask": "/path/for/outlines/L1-mask-0f3a.npy",
                                            "probability": "/path/for/outlines/L1-probability-0f3a.npy" or null,
                                            "confidence": 0.8}},
+                       "precision_mg_cm3": null,
                        "device": "cpu", "bundle": {"role": "segmentation", "name": "", "version": "", "sha256": ""}}}
 
-The array of "ct" is (slices, rows, columns) HU in any orientation, which "ijk_to_ras" (column, row, slice, 1 to RAS
-mm) tells; "slice_index" counts in the canonical CT (:mod:`OsteoScreenLib.ct`), and masks are (rows, columns) bool on
-the canonical slice. Levels without a mask are outlined by the network; "masks", "options" and each option may be null
-or left out. "suggested", for screen, is what suggested levels rest on, as "suggest" answered it or a reader moved the
-names since. "result" is a `result.json` document (absent for outline); a study that must not be screened is a result
-with the status "refused", not an error. "outlines" holds the levels that were outlined and measured, the user's with a
-probability of null. "bundle" is the segmentation bundle, null where it took no part.
+"precision_mg_cm3" is the facility's own precision error, where its calibration file states it. The array of "ct" is
+(slices, rows, columns) HU in any orientation, which "ijk_to_ras" (column, row, slice, 1 to RAS mm) tells; "slice_index"
+counts in the canonical CT (:mod:`OsteoScreenLib.ct`), and masks are (rows, columns) bool on the canonical slice. Levels
+without a mask are outlined by the network; "masks", "options" and each option may be null or left out. "suggested", for
+screen, is what suggested levels rest on, as "suggest" answered it or a reader moved the names since. "result" is a
+`result.json` document (absent for outline); a study that must not be screened is a result with the status "refused",
+not an error. "outlines" holds the levels that were outlined and measured, the user's with a probability of null.
+"bundle" is the segmentation bundle, null where it took no part.
 
 **report** writes the page of a screening, as the command line does::
 
     {"id": 3, "do": "report", "ct": {...}, "result": {...}, "outlines": {...}, "to": "/path/report.html"}
     {"id": 3, "done": {"written": "/path/report.html"}}
+
+**pdf** writes the sheet of a screening, with the message of report. **dicom** writes its DICOM objects into the folder
+"to"; "files" are those of the series, where the CT came as an array; "kinds" are as in
+:mod:`OsteoScreenLib.reports.dicom`::
+
+    {"id": 6, "do": "dicom", "ct": {...}, "result": {...}, "outlines": {...}, "files": ["/ct/1.dcm"],
+     "kinds": ["seg", "sr", "capture", "pdf"], "to": "/path/objects"}
+    {"id": 6, "done": {"written": ["/path/objects/seg.dcm", "/path/objects/sr.dcm"]}}
+
+**pacs_find**, **pacs_series**, **pacs_fetch** and **pacs_send** talk to the DICOMweb server that the message names, and
+to no other; see :mod:`.talking` for what they take and give.
 
 **forget** lets go of the last CT (``{"id": 4, "do": "forget"}``, ``{"id": 4, "done": {}}``): the worker keeps its array
 mapped until another CT comes, and on Windows a mapped file cannot be removed.

@@ -1,4 +1,4 @@
-"""What the worker does with a message: warm up, suggest, outline, screen, report, forget.
+"""What the worker does with a message: warm up, suggest, outline, screen, report, pdf, dicom, forget, talk to a PACS.
 
 `handle` needs no process of its own: a program that has PyTorch may call it directly.
 """
@@ -23,7 +23,7 @@ from ..memory_limits import is_out_of_memory
 from ..outlines import Outlines
 from ..progress import Progress
 from ..request import LEVEL_NAMES, ScreeningRequest
-from . import exchange
+from . import exchange, keeping, talking
 from .suggested import UsedSuggestion, describe_suggested, read_used
 
 if TYPE_CHECKING:
@@ -38,6 +38,10 @@ _log = logging.getLogger("osteoscreen.worker")
 _PACKAGES = {"torch": "PyTorch", "safetensors": "safetensors", "jsonschema": "jsonschema"}
 #: What the page needs as well.
 _PAGE_PACKAGES = {"jinja2": "Jinja2", "PIL": "Pillow", "jsonschema": "jsonschema"}
+_PDF_PACKAGES = {"reportlab": "reportlab", "jsonschema": "jsonschema"}
+_DICOM_PACKAGES = {"highdicom": "highdicom"}
+#: What talking to a server needs.
+_PACS_PACKAGES = {"requests": "requests", "dicomweb_client": "dicomweb-client", "keyring": "keyring"}
 #: What the first screening would import otherwise, half a second of it.
 _USED_BY_SCREENING = ("..ct.eligibility", "..densitometry", "..levels", "..results_io", "..screening")
 _OPTIONS = {"segmentation_model", "classification_model", "calibration", "age_years", "sex", "device", "force"}
@@ -175,7 +179,16 @@ def _screen(message: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
     if suggested is not None:
         _tell_suggested(result, suggested)
     used = next((bundle for bundle in result.bundles if bundle.role == "segmentation"), None)
-    return {"result": to_dict(result), **_done(Outlines(screening.outlines, used, result.software["device"]), folder)}
+    done = _done(Outlines(screening.outlines, used, result.software["device"]), folder)
+    return {"result": to_dict(result), "precision_mg_cm3": _precision(message), **done}
+
+
+def _precision(message: Mapping[str, Any]) -> float | None:
+    """The facility's own precision error, where its calibration file has one: a later comparison needs it."""
+    from ..densitometry import load_calibration
+
+    calibration = (message.get("options") or {}).get("calibration")
+    return None if calibration is None else load_calibration(calibration).precision_mg_cm3
 
 
 def _tell_suggested(result: ScreeningResult, suggested: UsedSuggestion) -> None:
@@ -189,24 +202,25 @@ def _tell_suggested(result: ScreeningResult, suggested: UsedSuggestion) -> None:
 
 def _report(message: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
     _require(_PAGE_PACKAGES)
-    from ..localisation.resample import read_trunk
-    from ..reports import write_html
-    from ..results_io import from_dict
-    from ..sagittal import SAGITTAL_SLICES
-    from ..screening import Screening, pictures_of
+    return keeping.keep_page(message, _LAST.get(message.get("ct")), progress)
 
-    target = message.get("to")
-    if not isinstance(target, str) or not target:
-        raise UsageError("The message lacks to, the file to write the page to.")
-    ct = _LAST.get(message.get("ct"))
-    result = from_dict(message.get("result"))  # type: ignore[arg-type]
-    screening = Screening(result, ct, pictures_of(ct, result, exchange.read_outlines(message.get("outlines"))))
-    screening.add_sagittal(SAGITTAL_SLICES, progress)
-    if result.numbering is not None and result.numbering.vertebrae:
-        screening.trunk = read_trunk(ct, progress=progress)
-        screening.add_spine_view()
-    write_html(result, screening.pictures, Path(target))
-    return {"written": target}
+
+def _pdf(message: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
+    _require(_PDF_PACKAGES)
+    return keeping.keep_pdf(message, _LAST.get(message.get("ct")), progress)
+
+
+def _dicom(message: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
+    _require({**_PDF_PACKAGES, **_DICOM_PACKAGES})
+    return keeping.keep_dicom(message, _LAST.get(message.get("ct")), progress)
+
+
+def _talk(talk: talking.Talk) -> Callable[[Mapping[str, Any], Progress], dict[str, Any]]:
+    def operation(message: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
+        _require(_PACS_PACKAGES)
+        return talk(message, progress)
+
+    return operation
 
 
 def _forget(message: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
@@ -220,6 +234,9 @@ _OPERATIONS: dict[str, Callable[[Mapping[str, Any], Progress], dict[str, Any]]] 
     "outline": _outline,
     "screen": _screen,
     "report": _report,
+    "pdf": _pdf,
+    "dicom": _dicom,
+    **{name: _talk(talk) for name, talk in talking.TALKS.items()},
     "forget": _forget,
 }
 
@@ -310,7 +327,8 @@ def error_document(error: Exception) -> dict[str, str]:
         return {"kind": "MissingPackage", "message": str(error)}
     if isinstance(error, ImportError) and error.name:
         module = error.name.partition(".")[0]
-        name = {**_PACKAGES, **_PAGE_PACKAGES}.get(module, module)
+        known = {**_PACKAGES, **_PAGE_PACKAGES, **_PDF_PACKAGES, **_DICOM_PACKAGES, **_PACS_PACKAGES}
+        name = known.get(module, module)
         return {"kind": "MissingPackage", "message": _why_missing(module, name, error)}
     if is_out_of_memory(error):
         message = "The computer's memory did not suffice; close other programs or volumes, and try again."

@@ -51,18 +51,20 @@ class RunSection(Section):
             return str(error)
         return ""
 
-    def start(self, what, begin, onDone):
+    def start(self, what, begin, onDone, packages=()):
         """Begin work, unless something runs already.
 
         :param what: the work in words.
         :param begin: called with (onDone, onError, onProgress); returns at once.
         :param onDone: called with what was found, once it is in the scene.
+        :param packages: Packages.ExtraPackages that the work needs beside those of screening.
         """
         if self._running:
             return
         with self.attempt(_("{what} could not be started.").format(what=what)):
-            if self.logic.packages.missing():
-                self.logic.packages.install()
+            for needed in (self.logic.packages, *packages):
+                if needed.missing():
+                    needed.install()
             self._running = what
             self.say(_("{what} …").format(what=what))
             self.ui.progressBar.maximum = 0

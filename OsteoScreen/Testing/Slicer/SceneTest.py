@@ -49,7 +49,7 @@ class SceneTest(OsteoScreenTestCase):
             self.assertTrue(levels.isConfirmed("L1"))
             self.assertFalse(levels.isConfirmed("L2"))
             # What was saved can be worked on: the report needs outlines and probability from the loaded nodes.
-            self.widget.result.saveReport(os.path.join(folder, "page.html"))
+            self.widget.keep.savePage(os.path.join(folder, "page.html"))
             self.waitUntilDone()
             self.assertIn("✓ Saved", self.ui.statusLabel.text)
             self.assertGreater(os.path.getsize(os.path.join(folder, "page.html")), 100_000)

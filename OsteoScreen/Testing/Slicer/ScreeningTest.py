@@ -364,7 +364,7 @@ class PanelScreeningTest(OsteoScreenTestCase):
     def test_the_report_is_saved_from_the_panel(self):
         self.screen()
         with tempfile.TemporaryDirectory() as folder:
-            self.widget.result.saveReport(os.path.join(folder, "page"))
+            self.widget.keep.savePage(os.path.join(folder, "page"))
             self.waitUntilDone()
             self.assertEqual(os.listdir(folder), ["page.html"])
         self.assertIn("page.html", self.ui.statusLabel.text)
