@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from .comparing import THIS_RESULT, compared, refreshed
 from .earlier import EarlierResults, EarlierStudy, read_earlier
-from .precision import LSC_FACTOR, PRECISION_ERROR_MG_CM3, least_significant_change
+from .precision import (
+    LSC_FACTOR,
+    PRECISION_ERROR_MG_CM3,
+    least_significant_change,
+    least_significant_change_of_level,
+)
 from .scans import ComparedScan, parsed_date, scan_of_result
 
 __all__ = [
@@ -16,6 +21,7 @@ __all__ = [
     "EarlierStudy",
     "compared",
     "least_significant_change",
+    "least_significant_change_of_level",
     "parsed_date",
     "read_earlier",
     "refreshed",

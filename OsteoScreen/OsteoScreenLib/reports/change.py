@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..decisions import is_discarded
-from ..follow_up import LSC_FACTOR, PRECISION_ERROR_MG_CM3
+from ..follow_up import LSC_FACTOR, PRECISION_ERROR_MG_CM3, least_significant_change_of_level
 from ..results import FollowUp, ScreeningResult
 from .phrases import number
 
@@ -43,6 +43,11 @@ def latest(result: ScreeningResult) -> FollowUp | None:
 def exceeds(change: FollowUp) -> bool:
     """Return whether the individual's BMD changed by more than the least significant change."""
     return abs(change.change_mg_cm3["individual"]) > change.least_significant_change_mg_cm3
+
+
+def least_of_level(change: FollowUp) -> float:
+    """Return the least significant change of one level's BMD, in mg/cm3."""
+    return least_significant_change_of_level(change.least_significant_change_mg_cm3, len(change.change_mg_cm3) - 1)
 
 
 def per_year(change: FollowUp) -> float | None:

@@ -75,7 +75,7 @@ def timeline(result: ScreeningResult) -> Timeline | None:
         kind = "now" if len(points) == len(days) else "other" if reach is None else "comparable"
         points.append(Point(x, down(value), foot, top, kind, bmd_number(value)))
     ticks = [low + n * _TICK_MG_CM3 for n in range(round((high - low) / _TICK_MG_CM3) + 1)]
-    limits = [limit for limit in (OSTEOPOROSIS_BELOW_MG_CM3, NORMAL_ABOVE_MG_CM3) if low < limit < high]
+    limits = [limit for limit in (OSTEOPOROSIS_BELOW_MG_CM3, NORMAL_ABOVE_MG_CM3) if low <= limit <= high]
     told = [f"{bmd_number(value)} {when(change)}" for value, change in zip(values, dated, strict=True)]
     return Timeline(
         points=_without_crowding(points),
