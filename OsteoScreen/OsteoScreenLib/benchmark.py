@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import platform
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -24,7 +23,9 @@ import numpy as np
 import torch
 
 from . import __version__
+from .benchmark_child import run_child
 from .benchmark_phantom import SLICE_MM, write_phantom
+from .benchmark_suggesting import measure_suggesting
 from .ct import CT, open_ct
 from .device import choose_device
 from .errors import OsteoScreenError
@@ -53,7 +54,12 @@ class Subject:
 
 
 def run_benchmark(
-    subject: Subject | None, bundle: Bundle, device: str = "auto", progress: Progress = silent
+    subject: Subject | None,
+    bundle: Bundle,
+    device: str = "auto",
+    progress: Progress = silent,
+    *,
+    localisation: Bundle | None = None,
 ) -> dict[str, Any]:
     """Measure, and return what ``benchmark --json`` prints; times in seconds, memory in MiB.
 
@@ -62,6 +68,7 @@ def run_benchmark(
     subject : the CT to screen; None for the phantom.
     bundle : the segmentation bundle.
     device : where the study is screened; the throughput is measured on every device there is.
+    localisation : the bundle that suggests levels; without one, that is not measured.
 
     Raises OsteoScreenError where the network finds no vertebra on the CT, and what ``screen`` raises.
     """
@@ -73,6 +80,7 @@ def run_benchmark(
             "bundle": {"name": bundle.name, "version": bundle.version},
             "study": _study(subject, bundle, device, progress),
             "cold": _cold(subject, bundle, device, Path(temporary), progress),
+            "suggesting": localisation and measure_suggesting(localisation, device, Path(temporary), progress),
             "headers": _headers(phantoms, bundle, device, progress),
             "throughput": _throughput(bundle, progress),
         }
@@ -220,42 +228,27 @@ def _cold(subject: Subject, bundle: Bundle, device: str, folder: Path, progress:
     seconds, peaks = [], []
     for turn in range(COLD_ROUNDS):
         progress("Screening cold", turn, COLD_ROUNDS)
-        command = [sys.executable, "-m", "OsteoScreenLib", "screen", str(subject.path.resolve()),
-                   "-o", str(folder / f"cold-{turn}"), f"--l1={subject.l1}", f"--l2={subject.l2}", "--force",
-                   "--segmentation-model", str(bundle.path.resolve()), "--device", device]
-        elapsed, peak = _run_child(command, folder)
+        command = [
+            sys.executable,
+            "-m",
+            "OsteoScreenLib",
+            "screen",
+            str(subject.path.resolve()),
+            "-o",
+            str(folder / f"cold-{turn}"),
+            f"--l1={subject.l1}",
+            f"--l2={subject.l2}",
+            "--force",
+            "--segmentation-model",
+            str(bundle.path.resolve()),
+            "--device",
+            device,
+        ]
+        elapsed, peak = run_child(command, folder)
         seconds.append(elapsed)
         peaks.append(peak)
     known = [peak for peak in peaks if peak is not None]
     return {"total_s": statistics.median(seconds), "peak_memory_mib": max(known) if known else None}
-
-
-#: Runs a command and writes its peak memory, as getrusage gives it, to a file.
-_MEASURED = """
-import resource, subprocess, sys
-code = subprocess.call(sys.argv[2:])
-with open(sys.argv[1], "w") as file:
-    file.write(str(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss))
-sys.exit(code)
-"""
-
-
-def _run_child(command: list[str], folder: Path) -> tuple[float, float | None]:
-    """Run a command; returns its wall time in seconds and its peak memory in MiB (None where it cannot be had)."""
-    log, usage = folder / "cold.log", folder / "cold.usage"
-    # On Linux a child's peak starts at the memory of whoever started it: a small process starts it for us.
-    measured = command if sys.platform == "win32" else [sys.executable, "-c", _MEASURED, str(usage), *command]
-    began = time.perf_counter()
-    with open(log, "wb") as output:
-        code = subprocess.call(measured, cwd=folder, stdout=output, stderr=subprocess.STDOUT)
-    elapsed = time.perf_counter() - began
-    if code:
-        said = log.read_text(errors="replace").strip().splitlines()
-        raise OsteoScreenError(f"Screening in a process of its own failed: {said[-1] if said else 'it said nothing'}")
-    if sys.platform == "win32":
-        return elapsed, None
-    # KiB on Linux, bytes on macOS (getrusage(2) of each).
-    return elapsed, float(usage.read_text()) / (1 << 20 if sys.platform == "darwin" else 1 << 10)
 
 
 def _headers(phantoms: Sequence[Subject], bundle: Bundle, device: str, progress: Progress) -> list[dict[str, Any]]:

@@ -27,19 +27,19 @@ def phantom_slice(seed: int = 0) -> np.ndarray:
     def fill(centre: tuple[float, float], radii: tuple[float, float], value: float) -> None:
         hu[((x - centre[0]) / radii[0]) ** 2 + ((y - centre[1]) / radii[1]) ** 2 < 1] = value
 
-    fill((0, 0), (165, 115), -100)      # fat
-    fill((0, 0), (150, 100), 50)        # muscle
-    fill((0, -20), (120, 70), -20)      # what lies in front of the spine
-    fill((-70, -25), (55, 60), 60)      # a liver's place
+    fill((0, 0), (165, 115), -100)  # fat
+    fill((0, 0), (150, 100), 50)  # muscle
+    fill((0, -20), (120, 70), -20)  # what lies in front of the spine
+    fill((-70, -25), (55, 60), 60)  # a liver's place
     for side in (-1, 1):
         fill((side * 38, 58), (26, 20), 55)
-        fill((side * 22, 52), (14, 5), 350)   # transverse processes
-        fill((side * 14, 40), (6, 10), 380)   # pedicles
-    fill((0, 62), (6, 18), 380)         # spinous process
-    fill((0, 46), (11, 9), 30)          # canal
-    fill((0, 20), (22, 17), 420)        # rim
-    fill((0, 20), (20.5, 15.5), 130)    # inside
-    fill((-8, -12), (10, 10), 45)       # a vessel's place
+        fill((side * 22, 52), (14, 5), 350)  # transverse processes
+        fill((side * 14, 40), (6, 10), 380)  # pedicles
+    fill((0, 62), (6, 18), 380)  # spinous process
+    fill((0, 46), (11, 9), 30)  # canal
+    fill((0, 20), (22, 17), 420)  # rim
+    fill((0, 20), (20.5, 15.5), 130)  # inside
+    fill((-8, -12), (10, 10), 45)  # a vessel's place
     noise = np.random.default_rng(seed).normal(0, 15, hu.shape)
     return np.round(np.where(hu > -1000, hu + noise, hu)).astype(np.int16)
 

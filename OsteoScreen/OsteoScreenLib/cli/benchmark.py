@@ -39,7 +39,8 @@ def run(arguments: argparse.Namespace) -> int:
         raise BundleError("No segmentation bundle is installed; name one with --segmentation-model.")
     subject = Subject(Path(arguments.ct), arguments.l1, arguments.l2) if arguments.ct else None
     with ConsoleProgress() as progress:
-        measured = run_benchmark(subject, bundle, arguments.device, progress)
+        localisation = default_bundle("localisation")
+        measured = run_benchmark(subject, bundle, arguments.device, progress, localisation=localisation)
     print(json.dumps(measured, indent=2) if arguments.json else _table(measured))
     return 0
 
@@ -47,7 +48,6 @@ def run(arguments: argparse.Namespace) -> int:
 def _table(measured: dict[str, Any]) -> str:
     software, study, cold = measured["software"], measured["study"], measured["cold"]
     floor, warm = study["floor_s"], study["warm_s"]
-    memory = "unknown" if cold["peak_memory_mib"] is None else f"{cold['peak_memory_mib']:.0f} MiB"
     lines = [
         f"OsteoScreen {software['osteoscreen']}, torch {software['torch']}, {software['device']}, "
         f"{software['cores']} cores, {software['system']}",
@@ -56,8 +56,9 @@ def _table(measured: dict[str, Any]) -> str:
         f"{_ms(floor['forward'])} = {_ms(floor['total'])}",
         f"  warm:  headers {_ms(warm['read_headers'])}, segment {_ms(warm['segment'])}, all {_ms(warm['total'])}: "
         f"{study['total_over_floor']:.2f} x floor, {study['total_less_headers_over_floor']:.2f} x without headers",
-        f"  cold:  {cold['total_s']:.2f} s in a new process, peak memory {memory}",
+        f"  cold:  {cold['total_s']:.2f} s in a new process, peak memory {_mib(cold)}",
         f"  slices decoded: {study['decoded_slices']}",
+        *_suggesting(measured["suggesting"]),
         "What grows with the number of slices:",
         *(
             f"  {row['slices']:4d} slices: headers {_ms(row['read_headers_s'])}, the rest {_ms(row['rest_s'])}"
@@ -70,6 +71,20 @@ def _table(measured: dict[str, Any]) -> str:
         ),
     ]
     return "\n".join(lines)
+
+
+def _suggesting(measured: dict[str, Any] | None) -> list[str]:
+    if measured is None:
+        return []
+    return [
+        f"Levels suggested on {measured['slices']} slices, nothing outlined: headers {_ms(measured['read_s'])}, reading "
+        f"the scan and looking for the spine {_ms(measured['suggest_s'])}; {measured['process_s']:.2f} s in a new "
+        f"process, peak memory {_mib(measured)}"
+    ]
+
+
+def _mib(measured: dict[str, Any]) -> str:
+    return "unknown" if measured["peak_memory_mib"] is None else f"{measured['peak_memory_mib']:.0f} MiB"
 
 
 def _ms(seconds: float) -> str:

@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from OsteoScreenLib import benchmark
+from OsteoScreenLib import benchmark, benchmark_suggesting
 from OsteoScreenLib.benchmark_phantom import SLICE_MM, phantom_slice, write_phantom
 from OsteoScreenLib.cli import main
 from OsteoScreenLib.ct import open_ct
@@ -33,6 +33,8 @@ def test_it_measures_a_study_against_its_floor(monkeypatch, capsys):
         "PHANTOM_SLICES": (44, 88), "WARM_ROUNDS": 1, "COLD_ROUNDS": 1, "BATCHES": (1, 2), "THROUGHPUT_S": 0.1,
     }.items():  # fmt: skip
         monkeypatch.setattr(benchmark, name, value)
+    monkeypatch.setattr(benchmark_suggesting, "SLICES", 60)
+    monkeypatch.setattr(benchmark_suggesting, "ROUNDS", 1)
     assert main(["benchmark", "--json", "--device", "cpu"]) == 0
     measured = json.loads(capsys.readouterr().out)
     study = measured["study"]
@@ -42,6 +44,9 @@ def test_it_measures_a_study_against_its_floor(monkeypatch, capsys):
     assert study["decoded_slices"] <= 6, "screening two slices must not decode the others"
     assert measured["cold"]["total_s"] > study["warm_s"]["total"]
     assert [row["slices"] for row in measured["headers"]] == [44, 88]
+    suggesting = measured["suggesting"]
+    assert suggesting["slices"] == 60
+    assert 0 < suggesting["suggest_s"] < suggesting["process_s"]
     assert {row["batch"] for row in measured["throughput"]} == {1, 2}
 
 
