@@ -1,0 +1,431 @@
+"""The measurement report (SR): highdicom reads every measure from it, and so does OsteoScreen for the next scan."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from dataclasses import replace
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+import highdicom
+import numpy as np
+import pydicom
+import pytest
+from dicom_object_study import Files, write_files, write_placed
+from pydicom.sr.coding import Code
+
+from OsteoScreenLib import decisions
+from OsteoScreenLib.errors import InputError
+from OsteoScreenLib.reports.dicom import codes, read_measurement_report, write_dicom_objects
+from OsteoScreenLib.screening import Screening
+
+MOMENT = datetime(2026, 3, 4, 5, 6, 7, tzinfo=timezone(timedelta(hours=1)))
+#: DICOM writes a decimal number in at most 16 characters beside the number itself, which is the same to the last bit.
+EXACTLY = {"rel": 1e-15}
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory) -> Files:
+    return write_files(tmp_path_factory.mktemp("phantom"))
+
+
+@pytest.fixture(scope="module")
+def screening(files) -> Screening:
+    return files.outlined()
+
+
+@pytest.fixture(scope="module")
+def folder(screening, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("objects")
+    write_dicom_objects(screening, folder, kinds=["seg", "sr"])
+    return folder
+
+
+def report_of(screening: Screening, folder, **options: Any) -> pydicom.Dataset:
+    write_dicom_objects(screening, folder, **{"kinds": ["seg", "sr"], **options})
+    return pydicom.dcmread(folder / "sr.dcm")
+
+
+def content_of(path) -> highdicom.sr.MeasurementReport:
+    return highdicom.sr.srread(path).content
+
+
+def measures_of(group: Any) -> dict[tuple[str, str, str], tuple[float, str]]:
+    """Value and unit of a group's measures, by name, derivation and method."""
+    found = {}
+    for measure in group.get_measurements():
+        derivation = measure.derivation.meaning if measure.derivation else ""
+        method = measure.method.meaning if measure.method else ""
+        key = (measure.name.meaning, derivation, method)
+        assert key not in found
+        found[key] = (measure.value, measure.unit.value)
+    return found
+
+
+def evaluations_of(group: Any) -> dict[str, str]:
+    return {found.name.meaning: found.value.meaning for found in group.get_qualitative_evaluations()}
+
+
+def level_group(content: Any, name: str) -> Any:
+    (group,) = content.get_planar_roi_measurement_groups(finding_type=codes.VERTEBRAE[name])
+    return group
+
+
+def individual_group(content: Any) -> Any:
+    (group,) = content.get_image_measurement_groups(finding_type=codes.private("INDIVIDUAL"))
+    return group
+
+
+@pytest.mark.parametrize("name", ["L1", "L2"])
+def test_a_levels_measures_are_the_results(screening, folder, name):
+    roi, found = screening.result.roi[name], screening.result.densitometry
+    inset, outline, circle = (codes.PRIVATE[value] for value in ("INSET", "OUTLINE", "CIRCLE"))
+    hu, mm2 = "[hnsf'U]", "mm2"
+    expected = {
+        ("Area", "", inset): (roi.area_mm2, mm2),
+        ("Attenuation Coefficient", "Mean", inset): (roi.mean_hu, hu),
+        ("Attenuation Coefficient", "Median", inset): (roi.median_hu, hu),
+        ("Attenuation Coefficient", "Standard Deviation", inset): (roi.sd_hu, hu),
+        ("Area", "", outline): (roi.outline_area_mm2, mm2),
+        ("Attenuation Coefficient", "Mean", outline): (roi.outline_mean_hu, hu),
+        ("Area", "", circle): (roi.circle_area_mm2, mm2),
+        ("Attenuation Coefficient", "Mean", circle): (roi.circle_mean_hu, hu),
+        (codes.PRIVATE["INSET_MM"], "", ""): (roi.inset_mm, "mm"),
+        (codes.PRIVATE["CONFIDENCE"], "", ""): (roi.confidence, "1"),
+        (codes.PRIVATE["BMD"], "", ""): (found.bmd_mg_cm3[name], "mg/cm3"),
+    }
+    measures = measures_of(level_group(content_of(folder / "sr.dcm"), name))
+    assert measures.keys() == expected.keys()
+    for key, (value, unit) in expected.items():
+        assert measures[key] == (pytest.approx(value, **EXACTLY), unit), key
+
+
+def test_every_density_names_its_mineral_its_calibration_and_its_uncertainty(screening, folder):
+    line = screening.result.densitometry.calibration
+    report = pydicom.dcmread(folder / "sr.dcm")
+    densities = [item for item in items_of(report) if name_of(item) == codes.PRIVATE["BMD"]]
+    assert len(densities) == 3
+    for density in densities:
+        said = {name_of(child): child for child in density.ContentSequence}
+        assert said[codes.PRIVATE["MINERAL"]].ConceptCodeSequence[0].CodeMeaning == "Calcium Hydroxyapatite"
+        assert said[codes.PRIVATE["CAL_SOURCE"]].ConceptCodeSequence[0].CodeValue == "CAL_NOMINAL"
+        for code, value in (("CAL_SLOPE", line.slope), ("CAL_INTERCEPT", line.intercept)):
+            assert float(said[codes.PRIVATE[code]].MeasuredValueSequence[0].NumericValue) == pytest.approx(value)
+        uncertainty = said[codes.UNCERTAINTY.meaning].MeasuredValueSequence[0]
+        assert float(uncertainty.NumericValue) == line.uncertainty_mg_cm3
+        assert uncertainty.MeasurementUnitsCodeSequence[0].CodeValue == "mg/cm3"
+
+
+def test_the_individual_has_the_mean_the_category_its_criterion_and_the_classifiers_opinion(screening, folder):
+    result = screening.result
+    group = individual_group(content_of(folder / "sr.dcm"))
+    measures = measures_of(group)
+    density = measures.pop((codes.PRIVATE["BMD"], "Mean", ""))
+    assert density == (pytest.approx(result.densitometry.bmd_mg_cm3["individual"], **EXACTLY), "mg/cm3")
+    assert {name: value for (name, _, _), (value, _) in measures.items()} == {
+        f"Probability of {status} by the classifier": pytest.approx(probability, **EXACTLY)
+        for status, probability in result.classification.probabilities.items()
+    }
+    bundle = next(bundle for bundle in result.bundles if bundle.role == "classification")
+    for measure in group.get_measurements()[1:]:
+        said = {name_of(item): item.TextValue for item in measure[0].ContentSequence}
+        assert said == {
+            "Algorithm Name": bundle.name,
+            "Algorithm Version": bundle.version,
+            "Algorithm Parameters": f"sha256={bundle.sha256}",
+        }
+    evaluations = evaluations_of(group)
+    assert evaluations[codes.PRIVATE["QCT_RANGE"]] == codes.BONE_STATUS[result.densitometry.category].meaning
+    assert evaluations[codes.PRIVATE["NETWORK_CLASS"]] == codes.BONE_STATUS[result.classification.category].meaning
+    assert evaluations[codes.PRIVATE["AGREEMENT"]] == ("Yes" if result.agreement else "No")
+    assert evaluations[codes.PRIVATE["USE"]] == "Research use only"
+    criterion = next(i for i in items_of(pydicom.dcmread(folder / "sr.dcm")) if name_of(i) == "Criterion")
+    assert "80" in criterion.TextValue and "120" in criterion.TextValue and "not DXA" in criterion.TextValue
+
+
+def test_image_quality_findings_are_those_that_did_not_pass(screening, folder):
+    expected = [(c.check, c.outcome, c.message) for c in screening.result.eligibility if c.outcome != "pass"]
+    assert {outcome for _, outcome, _ in expected} == {"warn", "refuse"}
+    found = []
+    for item in items_of(pydicom.dcmread(folder / "sr.dcm")):
+        if name_of(item) == "Quality Finding":
+            check, message = (child.TextValue for child in item.ContentSequence)
+            outcome = {"CHECK_WARN": "warn", "CHECK_REFUSE": "refuse"}[item.ConceptCodeSequence[0].CodeValue]
+            found.append((check, outcome, message))
+    assert found == expected
+
+
+def test_levels_refer_to_their_slice_and_to_their_segment(screening, folder):
+    seg, content = pydicom.dcmread(folder / "seg.dcm"), content_of(folder / "sr.dcm")
+    for name, level in screening.result.levels.items():
+        group = level_group(content, name)
+        reference = group.referenced_segmentation_frame
+        assert reference.referenced_sop_instance_uid == seg.SOPInstanceUID
+        (frame,) = reference.referenced_frame_numbers
+        (item,) = seg.PerFrameFunctionalGroupsSequence[frame - 1].SegmentIdentificationSequence
+        segment = seg.SegmentSequence[item.ReferencedSegmentNumber - 1]
+        assert segment.SegmentLabel == f"{name} vertebral body"
+        # The tracking identifier ties the measures to the segment.
+        assert (segment.TrackingUID, segment.TrackingID) == (group.tracking_uid, group.tracking_identifier)
+        source = pydicom.dcmread(screening.ct.source_frame(level.slice_index)[0])
+        assert reference.source_image_for_segmentation.referenced_sop_instance_uid == source.SOPInstanceUID
+        assert [site.value.meaning for site in group.finding_sites] == [f"{name} vertebra"]
+    evidence = pydicom.dcmread(folder / "sr.dcm").CurrentRequestedProcedureEvidenceSequence
+    held = {
+        i.ReferencedSOPInstanceUID
+        for s in evidence
+        for r in s.ReferencedSeriesSequence
+        for i in r.ReferencedSOPSequence
+    }
+    assert len(held) == 3 and seg.SOPInstanceUID in held
+
+
+def test_without_a_segmentation_the_outlines_are_polygons_in_the_patient(screening, tmp_path):
+    write_dicom_objects(screening, tmp_path, kinds=["sr"])
+    content = content_of(tmp_path / "sr.dcm")
+    for name, roi in screening.result.roi.items():
+        region = level_group(content, name).roi
+        points = region.value * (-1.0, -1.0, 1.0)
+        np.testing.assert_allclose(points[:-1, :2], np.array(roi.outline_ras_mm), atol=1e-3)
+        np.testing.assert_allclose(points[:, 2], screening.result.levels[name].z_mm, atol=1e-3)
+        np.testing.assert_array_equal(points[0], points[-1])
+
+
+def test_the_software_observed_and_a_reader_who_decided_did_too(screening, files, folder, tmp_path):
+    report = pydicom.dcmread(folder / "sr.dcm")
+    observers = [i.ConceptCodeSequence[0].CodeMeaning for i in items_of(report) if name_of(i) == "Observer Type"]
+    assert observers == ["Device"]
+    found = files.outlined()
+    found.result = decisions.accept(found.result, "Doe^Jane", MOMENT)
+    report = report_of(found, tmp_path)
+    observers = [i.ConceptCodeSequence[0].CodeMeaning for i in items_of(report) if name_of(i) == "Observer Type"]
+    assert observers == ["Person", "Device"]
+    names = [i.PersonName for i in items_of(report) if name_of(i) == "Person Observer Name"]
+    assert names == ["Doe^Jane"]
+
+
+@pytest.mark.parametrize(
+    ("decide", "flags", "code"),
+    [
+        (None, ("COMPLETE", "UNVERIFIED", "PRELIMINARY"), "UNDECIDED"),
+        (decisions.accept, ("COMPLETE", "VERIFIED", "FINAL"), "ACCEPTED"),
+        (decisions.discard, ("PARTIAL", "UNVERIFIED", "PRELIMINARY"), "DISCARDED"),
+    ],
+)
+def test_the_readers_decision_sets_the_verification(files, tmp_path, decide, flags, code):
+    found = files.outlined()
+    if decide is not None:
+        found.result = decide(found.result, "Doe^Jane", MOMENT, "seen with the priors")
+    report = report_of(found, tmp_path)
+    assert (report.CompletionFlag, report.VerificationFlag, report.PreliminaryFlag) == flags
+    (decision,) = [item for item in items_of(report) if name_of(item) == codes.PRIVATE["DECISION"]]
+    assert decision.ConceptCodeSequence[0].CodeValue == code
+    if flags[1] == "VERIFIED":
+        (observer,) = report.VerifyingObserverSequence
+        assert (observer.VerifyingObserverName, observer.VerificationDateTime) == (
+            "Doe^Jane",
+            "20260304050607.000000+0100",
+        )
+        assert [child.get("TextValue") for child in decision.ContentSequence][1:] == ["seen with the priors"]
+    else:
+        assert "VerifyingObserverSequence" not in report
+
+
+def test_a_correction_says_what_was_corrected(files, screening, tmp_path):
+    found = files.screened()
+    found.result = decisions.corrected(found.result, screening.result, "Doe^Jane", MOMENT, outlines=["L1", "L2"])
+    report = report_of(found, tmp_path)
+    assert report.VerificationFlag == "VERIFIED"
+    said = [item.TextValue for item in items_of(report) if name_of(item) == codes.PRIVATE["CORRECTION"]]
+    assert said == ["outline L1", "outline L2"]
+
+
+def test_a_discarded_result_leaves_no_number_to_be_taken_out_of_its_report(files, tmp_path):
+    found = files.outlined()
+    found.result = decisions.discard(found.result, "Doe^Jane", MOMENT)
+    report = report_of(found, tmp_path)
+    content = content_of(tmp_path / "sr.dcm")
+    for group in (level_group(content, "L1"), level_group(content, "L2"), individual_group(content)):
+        assert group.get_measurements() == []
+    said = evaluations_of(individual_group(content))
+    assert not {codes.PRIVATE["QCT_RANGE"], codes.PRIVATE["NETWORK_CLASS"]} & said.keys()
+    assert "discarded" in report.CompletionFlagDescription
+    with pytest.raises(InputError, match=r"no bone density \(a reader discarded its result\)"):
+        read_measurement_report(tmp_path / "sr.dcm")
+
+
+def test_dcmtk_reads_the_report(folder):
+    tool = shutil.which("dsrdump")
+    if tool is None:
+        pytest.skip("dcmtk (dsrdump) is not on this machine")
+    answer = subprocess.run([tool, str(folder / "sr.dcm")], capture_output=True, text=True)
+    assert answer.returncode == 0
+    assert not [line for line in answer.stderr.splitlines() if line.startswith("E:")]
+    assert "99OSTEOSCREEN" in answer.stdout and "Volumetric bone mineral density by CT" in answer.stdout
+
+
+# -- codes
+
+
+def standard_codes() -> list[Code]:
+    tables = [value for value in vars(codes).values() if isinstance(value, dict)]
+    found = [value for value in vars(codes).values() if isinstance(value, Code)]
+    found += [value for table in tables for value in table.values() if isinstance(value, Code)]
+    return [code for code in found if code.scheme_designator != codes.SCHEME]
+
+
+def test_standard_codes_are_those_of_dicoms_dictionaries():
+    from pydicom.sr._concepts_dict import concepts
+
+    # SNOMED CT's own, which DICOM's dictionaries lack (UMLS C0029453 and C0029456), the sacrum, which is never
+    # measured, and a unit made by UCUM's grammar.
+    lacking = {"312894000", "64859006", "65985001", "mg/cm3/[hnsf'U]"}
+    found = standard_codes()
+    assert len(found) > 40
+    for code in found:
+        names = concepts[code.scheme_designator].values()
+        listed = {value: meaning for entries in names for value, (meaning, _) in entries.items()}
+        assert (code.value in listed) != (code.value in lacking), code
+        assert listed.get(code.value, code.meaning).lower().startswith(code.meaning.lower()), code
+
+
+def test_private_codes_fit_their_attributes_and_are_told_apart():
+    assert codes.SCHEME.startswith("99") and len(codes.SCHEME) <= 16
+    assert all(len(value) <= 16 and len(meaning) <= 64 for value, meaning in codes.PRIVATE.items())
+    assert len(set(codes.PRIVATE.values())) == len(codes.PRIVATE)
+
+
+def test_every_private_code_in_a_report_is_of_the_documented_scheme(folder):
+    report = pydicom.dcmread(folder / "sr.dcm")
+    used = [
+        (item.CodeValue, item.CodeMeaning)
+        for item in datasets_of(report)
+        if item.get("CodingSchemeDesignator") == codes.SCHEME and "CodeValue" in item
+    ]
+    assert len(used) > 30 and set(used) <= set(codes.PRIVATE.items())
+    schemes = [item.CodingSchemeDesignator for item in report.CodingSchemeIdentificationSequence]
+    assert codes.SCHEME in schemes
+
+
+# -- read back
+
+
+def test_what_is_read_back_is_what_the_result_says(screening, folder):
+    result, read = screening.result, read_measurement_report(folder / "sr.dcm")
+    assert read.earlier.bmd_mg_cm3 == pytest.approx(result.densitometry.bmd_mg_cm3, **EXACTLY)
+    assert (read.earlier.mineral, read.earlier.calibration) == ("CaHA", "nominal")
+    assert (read.earlier.date, read.earlier.source) == ("2024-06-15", "DICOM SR")
+    line = result.densitometry.calibration
+    assert (read.calibration.slope, read.calibration.intercept) == (line.slope, line.intercept)
+    assert read.calibration.uncertainty_mg_cm3 == line.uncertainty_mg_cm3
+    for name, roi in result.roi.items():
+        level = read.levels[name]
+        assert (level.mean_hu, level.median_hu, level.sd_hu) == (roi.mean_hu, roi.median_hu, roi.sd_hu)
+        assert level.area_mm2 == roi.area_mm2 and level.confirmed is True
+    assert read.all_confirmed and read.forced
+    said = result.input
+    assert (read.kvp, read.slice_thickness_mm, read.kernel) == (said.kvp, said.slice_thickness_mm, said.kernel)
+    assert (read.manufacturer, read.model_name) == (said.manufacturer, said.model_name)
+    assert (read.patient_id, read.sha256) == ("SECRET-ID", said.sha256)
+    assert read.decision is None
+
+
+def test_what_speaks_against_a_report_is_read_back(files, tmp_path):
+    found = files.screened()
+    levels = dict(found.result.levels)
+    levels["L2"] = replace(levels["L2"], set_by="suggested", confirmed=False)
+    found.result = replace(found.result, levels=levels)
+    report_of(found, tmp_path)
+    read = read_measurement_report(tmp_path / "sr.dcm")
+    assert not read.all_confirmed and not read.forced
+    assert [level.confirmed for level in read.levels.values()] == [True, False]
+
+
+def test_whether_contrast_was_given_is_read_back(files, tmp_path):
+    for agent, expected in (("IOPAMIRO", True), ("NONE", False)):
+        folder = write_placed(tmp_path / agent, files.phantom, "head first", ContrastBolusAgent=agent)
+        found = files.screened(folder)
+        report_of(found, tmp_path / f"{agent}-out")
+        assert read_measurement_report(tmp_path / f"{agent}-out" / "sr.dcm").contrast is expected
+
+
+def test_l1_alone_is_read_back(files, tmp_path):
+    found = files.screened(l2=None, classification_model=files.folder / "model2")
+    report_of(found, tmp_path)
+    read = read_measurement_report(tmp_path / "sr.dcm")
+    assert set(read.earlier.bmd_mg_cm3) == {"L1", "individual"} and list(read.levels) == ["L1"]
+
+
+@pytest.mark.parametrize(("force", "why"), [(True, "no calibration was known"), (False, "its study was refused")])
+def test_a_report_without_density_says_why(files, tmp_path, force, why):
+    found = files.screened(write_placed(tmp_path / "80", files.phantom, "head first", KVP="80"), force=force)
+    report = report_of(found, tmp_path)
+    assert report.CompletionFlag == ("COMPLETE" if force else "PARTIAL")
+    with pytest.raises(InputError, match=rf"no bone density \({why}\)"):
+        read_measurement_report(tmp_path / "sr.dcm")
+
+
+def test_other_files_are_refused_in_a_sentence(files, folder, screening, tmp_path):
+    with pytest.raises(InputError, match="cannot be read: no such file"):
+        read_measurement_report(tmp_path / "none.dcm")
+    with pytest.raises(InputError, match="is no DICOM SR"):
+        read_measurement_report(folder / "seg.dcm")
+    with pytest.raises(InputError, match="no DICOM file"):
+        read_measurement_report(__file__)
+    foreign = pydicom.dcmread(folder / "sr.dcm")
+    foreign.ContentSequence[-1].ContentSequence = foreign.ContentSequence[-1].ContentSequence[:1]
+    foreign.save_as(tmp_path / "foreign.dcm")
+    with pytest.raises(InputError, match="another program"):
+        read_measurement_report(tmp_path / "foreign.dcm")
+
+
+def test_no_damage_becomes_anything_but_a_sentence(folder, tmp_path):
+    """Bytes changed and cut at random: the report is read, or refused; it never ends the program."""
+    whole = bytearray((folder / "sr.dcm").read_bytes())
+    random = np.random.default_rng(3)
+    refused = 0
+    for attempt in range(60):
+        damaged = bytearray(whole)
+        for place in random.integers(132, len(whole), 12):
+            damaged[place] = random.integers(0, 256)
+        (tmp_path / "sr.dcm").write_bytes(damaged[: random.integers(200, len(whole))] if attempt % 3 == 0 else damaged)
+        try:
+            read = read_measurement_report(tmp_path / "sr.dcm")
+        except InputError:
+            refused += 1
+        else:
+            assert all(np.isfinite(value) for value in read.earlier.bmd_mg_cm3.values())
+    assert refused > 20
+
+
+@pytest.mark.parametrize("value", ["nan", "1e300", "-5000"])
+def test_a_density_that_cannot_be_is_refused(folder, tmp_path, value):
+    report = pydicom.dcmread(folder / "sr.dcm")
+    for item in items_of(report):
+        if name_of(item) == codes.PRIVATE["BMD"]:
+            measured = item.MeasuredValueSequence[0]
+            measured.FloatingPointValue = float(value)
+            del measured.NumericValue
+    report.save_as(tmp_path / "sr.dcm")
+    with pytest.raises(InputError):
+        read_measurement_report(tmp_path / "sr.dcm")
+
+
+def items_of(dataset: pydicom.Dataset):
+    """Every content item, depth first."""
+    for item in dataset.get("ContentSequence", ()):
+        yield item
+        yield from items_of(item)
+
+
+def datasets_of(dataset: pydicom.Dataset):
+    for element in dataset:
+        if element.VR == "SQ":
+            for item in element.value:
+                yield item
+                yield from datasets_of(item)
+
+
+def name_of(item: pydicom.Dataset) -> str:
+    return item.ConceptNameCodeSequence[0].CodeMeaning if item.get("ConceptNameCodeSequence") else ""
