@@ -115,7 +115,9 @@ def _split(url: str) -> SplitResult:
         )
     if parts.query or parts.fragment or "?" in url or "#" in url:
         raise UsageError("The URL of a server has no '?' or '#' part; give where its DICOMweb services begin.")
-    if not re.fullmatch(r"[A-Za-z0-9._:\[\]-]+", parts.netloc) or not re.fullmatch(r"[\w./~%:+-]*", parts.path, re.A):
+    # What urlsplit drops without a word must not be in it either.
+    proper = re.fullmatch(r"[A-Za-z0-9._:\[\]-]+", parts.netloc) and re.fullmatch(r"[\w./~%:+-]*", parts.path, re.A)
+    if not proper or not url.isprintable() or " " in url:
         raise UsageError("The URL holds characters that no server's address has; write it as https://host/dicom-web.")
     return parts
 
