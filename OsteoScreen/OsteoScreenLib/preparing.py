@@ -81,9 +81,8 @@ def _with_suggested(levels: dict[str, Level], suggested: Suggested) -> FoundLeve
     refused = suggested.suggestion.refused
     if "L1" not in levels:
         why = refused["L1"]
-        return FoundLevels(
-            {}, [Check("level_suggestion", "refuse", f"L1 could not be suggested. {why}", "L1")], suggested
-        )
+        said = f"L1 could not be suggested. {why} Find its centre slice by eye and give it with --l1."
+        return FoundLevels({}, [Check("level_suggestion", "refuse", said, "L1")], suggested)
     checks = suggested.checks
     if "L2" in refused:
         checks.append(Check("levels", "warn", "Without L2, L1 alone is measured (Model 2).", "L1"))

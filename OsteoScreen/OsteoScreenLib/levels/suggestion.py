@@ -85,7 +85,7 @@ def _refusal(spine: LocalisedSpine, name: str, confident: float) -> str | None:
         others = [f"{other} has {100 * share:.0f} %" for other, share in filter(None, (vertebra.up, vertebra.down))]
         return (
             f"It is not certain enough which vertebra is {name}: the one at S = {vertebra.centre[2]:.0f} mm is so with "
-            f"{100 * vertebra.probability:.0f} % ({', '.join(others)}); choose the level by eye."
+            f"{100 * vertebra.probability:.0f} % ({', '.join(others)})."
         )
     return None
 
