@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from .errors import InputError, OsteoScreenError
+from .printable import printable
 from .results import (
     SCHEMA,
     BundleUse,
@@ -51,9 +52,12 @@ def result_schema() -> dict[str, Any]:
 def to_dict(result: ScreeningResult) -> dict[str, Any]:
     """Return the result as plain JSON values, with the keys of `result.json`.
 
+    Its texts are `printable`, except for the input's path, by which the scan is found again.
+
     Raises OsteoScreenError when a number is not finite or a value has no JSON form.
     """
     document = {"schema": SCHEMA, **_plain(result, "result")}
+    document["input"]["path"] = result.input.path
     for level in document["levels"].values():
         del level["name"]
     return document
@@ -109,7 +113,7 @@ def write_result(result: ScreeningResult, path: str | os.PathLike[str]) -> Path:
     if problem:
         raise OsteoScreenError(f"The result was not written, because it does not follow its schema: {problem}.")
     text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    return write_text_atomically(text, path)
+    return write_text_atomically(_with_escapes(text), path)
 
 
 def read_result(path: str | os.PathLike[str]) -> ScreeningResult:
@@ -162,10 +166,17 @@ def _umask() -> int:
     return mask
 
 
+def _with_escapes(document: str) -> str:
+    """Return a JSON text with JSON's escapes for what is not to be seen, such as a direction override in a path."""
+    return "".join(c if c == "\n" or c.isprintable() else json.dumps(c)[1:-1] for c in document)
+
+
 def _plain(value: Any, where: str) -> Any:
     """Return a value as JSON types; `where` names it in the error."""
-    if value is None or isinstance(value, (str, bool)):
+    if value is None or isinstance(value, bool):
         return value
+    if isinstance(value, str):
+        return printable(value)
     if is_dataclass(value) and not isinstance(value, type):
         return {item.name: _plain(getattr(value, item.name), f"{where}.{item.name}") for item in fields(value)}
     if isinstance(value, np.bool_):
@@ -177,7 +188,7 @@ def _plain(value: Any, where: str) -> Any:
             raise OsteoScreenError(f"The result was not written, because {where} is not a finite number ({value}).")
         return float(value)
     if isinstance(value, dict):
-        return {str(key): _plain(item, f"{where}.{key}") for key, item in value.items()}
+        return {printable(str(key)): _plain(item, f"{where}.{key}") for key, item in value.items()}
     if isinstance(value, (list, tuple, np.ndarray)):
         return [_plain(item, f"{where}[{index}]") for index, item in enumerate(value)]
     raise OsteoScreenError(f"The result was not written, because {where} has no JSON form ({type(value).__name__}).")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import OsteoScreenError, StudyRefused
 from ..output_kinds import OUTPUT_FILES, chosen_kinds
+from ..printable import printable
 from .console import ConsoleProgress, print_error, print_lines
 from .output import refuse_overwriting, staged_output
 from .pacs_screening import add_arguments as add_pacs_arguments
@@ -140,9 +141,7 @@ def _screen(arguments: argparse.Namespace, ct: str, progress: ConsoleProgress) -
     return screening
 
 
-def write_screening(
-    screening: Screening, folder: Path, kinds: list[str], progress: ConsoleProgress
-) -> dict[str, str]:
+def write_screening(screening: Screening, folder: Path, kinds: list[str], progress: ConsoleProgress) -> dict[str, str]:
     """Write everything, result.json last; returns why, by kind, some of what was asked for was not written."""
     from ..reports import write_html
     from ..reports.outputs import write_outputs
@@ -180,4 +179,4 @@ def _summary(screening: Screening, output: Path, written: list[str]) -> list[str
         lines += ["Where to look, in this order:", *(f"  {n}. {place}" for n, place in enumerate(places, 1))]
     lines += [f"{check.outcome}: {phrases.check_name(check.check)}: {check.message}" for check in screening.warnings]
     lines += ["", f"Page: {output / REPORT}", *written, result.disclaimer]
-    return lines
+    return [printable(line) for line in lines]
