@@ -18,22 +18,38 @@ _INDEX = re.compile(r"#\d{1,9}", re.ASCII)
 _LONGEST = 40
 
 
+def is_level_text(text: str) -> bool:
+    """Whether a text is written as a level is: millimetres ("-812.5") or an index ("#123")."""
+    return _index_or_millimetres(_written(text)) is not None
+
+
 def parse_level(text: str, ct: CT, name: str) -> Level:
     """The level ``name`` at what the user wrote: "-812.5" is RAS S in mm, "#123" a slice index of the file.
 
     The level lies on the nearest slice, and its ``z_mm`` is that slice's. Raises `UsageError` where the text is
     neither, or lies outside the scan.
     """
-    written = str(text).strip().replace("\N{MINUS SIGN}", "-")
-    if _INDEX.fullmatch(written):
-        return level_at(ct, int(written[1:]), name, "user")
-    if len(written) <= _LONGEST and _MILLIMETRES.fullmatch(written) and math.isfinite(float(written)):
-        return level_at(ct, ct.geometry.nearest_slice(float(written)), name, "user")
+    written = _written(text)
+    found = _index_or_millimetres(written)
+    if found is not None:
+        return level_at(ct, found if isinstance(found, int) else ct.geometry.nearest_slice(found), name, "user")
     shown = repr(written if len(written) <= _LONGEST else written[:_LONGEST] + "...")
     raise UsageError(
         f"{name} is given as {shown}, which is no level; write the centre slice as millimetres (RAS S, such as "
         "-812.5) or as #index (such as #123), or auto to have it suggested."
     )
+
+
+def _written(text: str) -> str:
+    return str(text).strip().replace("\N{MINUS SIGN}", "-")
+
+
+def _index_or_millimetres(written: str) -> int | float | None:
+    if _INDEX.fullmatch(written):
+        return int(written[1:])
+    if len(written) <= _LONGEST and _MILLIMETRES.fullmatch(written) and math.isfinite(float(written)):
+        return float(written)
+    return None
 
 
 def level_at(ct: CT, k: int, name: str, set_by: str, *, confirmed: bool = True) -> Level:
