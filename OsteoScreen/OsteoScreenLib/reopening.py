@@ -19,12 +19,12 @@ from .screening import Screening, pictures_of
 if TYPE_CHECKING:
     from .ct import CT, Geometry
 
-#: A pixel whose centre lies nearer to the measured outline (mm) may be on either side of it: the outline was simplified
-#: by up to 0.09 mm, and is written with four decimals.
-_NEAR_MM = 0.15
-#: So many of the outline's pixels may be on its wrong side: where two parts touch in a corner, pixels leave it open
-#: whether they are one.
+#: A pixel whose centre lies nearer to the measured outline may be on either side of it: half a pixel, since the outline
+#: runs through parts of pixels, which the file does not hold, and by how much it was simplified (mm).
+_NEAR_PIXELS, _NEAR_MM = 0.5, 0.1
+#: So many of the outline's pixels may be on its wrong side, where whether two parts are one hangs on a corner.
 _WRONG_SIDE = 0.005
+_ANOTHER_SCAN = "The scan is not the one that the result was made of; give that one with --ct."
 
 
 def reopen(
@@ -65,17 +65,17 @@ def is_measured(mask: np.ndarray, roi: RoiMeasures, geometry: Geometry, k: int) 
 
     if not mask.any():
         return False
-    parts, count = ndimage.label(mask)
-    sizes = np.bincount(parts.ravel())[1:]
-    body = ndimage.binary_fill_holes(parts == 1 + int(np.argmax(sizes))) if count > 1 else mask
-    body = ndimage.binary_fill_holes(body)
+    parts, _ = ndimage.label(mask)
+    # What was measured is the largest part, with its holes.
+    body = ndimage.binary_fill_holes(parts == 1 + int(np.argmax(np.bincount(parts.ravel())[1:])))
     column_mm, row_mm = geometry.pixel_spacing_mm[1], geometry.pixel_spacing_mm[0]
     outline = Outline(_pixels(roi, geometry, k)[:-1] * (column_mm, row_mm))
     rows, columns = np.indices(mask.shape).reshape(2, -1)
     centres = np.column_stack([columns * column_mm, rows * row_mm])
     inside = outline.contains(centres)
     differs = inside != body.ravel()
-    wrong = np.abs(outline.depth_mm(centres[differs])) > _NEAR_MM if differs.any() else np.zeros(0, bool)
+    near = _NEAR_PIXELS * max(column_mm, row_mm) + _NEAR_MM
+    wrong = np.abs(outline.depth_mm(centres[differs])) > near if differs.any() else np.zeros(0, bool)
     return int(wrong.sum()) <= _WRONG_SIDE * int(inside.sum())
 
 
@@ -100,11 +100,14 @@ def _scan(described: InputDescription, path: str | os.PathLike[str] | None, prog
     series = described.series_instance_uid if described.kind == "dicom" else None
     try:
         scan = open_ct(described.path if path is None else path, series=series or None, progress=progress)
-    except (InputError, UsageError) as error:
+    except UsageError as error:
+        # The series is not there.
+        raise InputError(_ANOTHER_SCAN) from error
+    except InputError as error:
         hint = " Say where the scan lies now with --ct." if path is None else ""
         raise InputError(f"The scan of the result cannot be opened: {error}{hint}") from error
     if not described.sha256 or scan.sha256() != described.sha256:
-        raise InputError("The scan is not the one that the result was made of; give that one with --ct.")
+        raise InputError(_ANOTHER_SCAN)
     return scan
 
 
