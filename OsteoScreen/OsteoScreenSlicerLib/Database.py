@@ -39,9 +39,7 @@ def load(seriesUID):
         if node is not None and node.IsA("vtkMRMLScalarVolumeNode"):
             return node
     raise ModuleError(
-        _(
-            "The series is in Slicer's DICOM database, but is no volume that Slicer loads; look at it in the DICOM module."
-        )
+        _("The series is in Slicer's DICOM database, but is no volume to load; look at it in the DICOM module.")
     )
 
 

@@ -166,7 +166,7 @@ def copyInto(paths, folder):
         told = _("The folder holds {names} already; choose another one.")
         raise ModuleError(told.format(names=", ".join(there)))
     try:
-        for path, target in zip(paths, targets):
+        for path, target in zip(paths, targets, strict=True):
             shutil.copyfile(path, f"{target}.part")
             os.replace(f"{target}.part", target)
     except OSError as error:

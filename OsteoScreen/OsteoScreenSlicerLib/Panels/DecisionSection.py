@@ -87,10 +87,9 @@ class DecisionSection(Section):
         made = [Decision(**decision) for decision in document.get("decisions") or []]
         if not made:
             changes = ", ".join(changed(volume))
-            told = _("No reader has decided on this result yet.")
-            return told + (
-                " " + _("Changed since the one before: {changes}.").format(changes=changes) if changes else ""
-            )
+            told = [_("No reader has decided on this result yet.")]
+            told += [_("Changed since the one before: {changes}.").format(changes=changes)] if changes else []
+            return " ".join(told)
         lines = [one_decision(decision) for decision in reversed(made)]
         if made[-1].comment:
             lines.insert(1, _("Remark: {comment}").format(comment=made[-1].comment))

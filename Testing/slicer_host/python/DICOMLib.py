@@ -1,9 +1,13 @@
-"""Stands for ``DICOMLib`` and ``slicer.dicomDatabase``: the files that a test registers, read with pydicom."""
+"""Stands for ``DICOMLib`` and ``slicer.dicomDatabase``: files that are registered or imported, read with pydicom."""
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 
 class ctkDICOMDatabase:
@@ -78,3 +82,99 @@ class ctkDICOMDatabase:
 
             self._read[path] = pydicom.dcmread(path, stop_before_pixels=True)
         return self._read[path]
+
+
+class DICOMUtils:
+    """Slicer's functions (a module there) for importing into a database, and for loading a series of even axial CT."""
+
+    @staticmethod
+    def openTemporaryDatabase(directory: str | None = None) -> Any:
+        """Put an empty database with a folder of its own in the place of the present one, which is returned."""
+        import slicer
+
+        before, slicer.dicomDatabase = slicer.dicomDatabase, ctkDICOMDatabase()
+        folder = directory or tempfile.mkdtemp(prefix="TempDICOMDatabase-")
+        slicer.dicomDatabase.databaseFilename = str(Path(folder) / "ctkDICOM.sql")
+        return before
+
+    @staticmethod
+    def closeTemporaryDatabase(originalDatabaseDir: Any, cleanup: bool = True) -> bool:
+        """Put the database of before back, which `openTemporaryDatabase` returned."""
+        import slicer
+
+        folder = Path(slicer.dicomDatabase.databaseFilename).parent
+        slicer.dicomDatabase = originalDatabaseDir
+        if cleanup:
+            shutil.rmtree(folder, ignore_errors=True)
+        return True
+
+    @staticmethod
+    def importDicom(dicomDataDir: str, dicomDatabase: Any = None, copyFiles: bool = False) -> bool:
+        """Register the DICOM files below a folder, or copies of them in the database's folder."""
+        import slicer
+
+        database = dicomDatabase or slicer.dicomDatabase
+        files = [path for path in sorted(Path(dicomDataDir).rglob("*")) if path.is_file() and _is_dicom(path)]
+        if copyFiles:
+            folder = Path(database.databaseFilename).parent / "dicom"
+            folder.mkdir(parents=True, exist_ok=True)
+            files = [Path(shutil.copyfile(path, folder / f"{_uid(path)}.dcm")) for path in files]
+        database.register(*files)
+        return True
+
+    @staticmethod
+    def loadSeriesByUID(seriesUIDs: list[str], messages: Any = None, progressCallback: Any = None) -> list[str]:
+        """Load series as scalar volumes, below their patient and study in the subject hierarchy."""
+        import slicer
+
+        return [_load(slicer.dicomDatabase.filesForSeries(uid)).GetID() for uid in seriesUIDs]
+
+
+def _is_dicom(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(132)[128:] == b"DICM"
+
+
+def _uid(path: Path) -> str:
+    import pydicom
+
+    return str(pydicom.dcmread(path, stop_before_pixels=True).SOPInstanceUID)
+
+
+def _load(files: list[str]) -> Any:
+    """The volume of a series whose slices are even and axial."""
+    import pydicom
+    import slicer
+
+    slices = sorted((pydicom.dcmread(path) for path in files), key=lambda s: float(s.ImagePositionPatient[2]))
+    first = slices[0]
+    hu = [s.pixel_array * float(s.RescaleSlope) + float(s.RescaleIntercept) for s in slices]
+    step = (float(slices[-1].ImagePositionPatient[2]) - float(first.ImagePositionPatient[2])) / max(len(slices) - 1, 1)
+    x, y, z = (float(value) for value in first.ImagePositionPatient)
+    row, column = (float(value) for value in first.PixelSpacing)
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", str(first.get("SeriesDescription", "CT")))
+    slicer.util.updateVolumeFromArray(node, np.stack(hu).astype(np.int16))
+    matrix = [[-column, 0, 0, -x], [0, -row, 0, -y], [0, 0, step, z], [0, 0, 0, 1]]
+    node.SetIJKToRASMatrix(slicer.util.vtkMatrixFromArray(np.array(matrix, dtype=float)))
+    node.CreateDefaultDisplayNodes()
+    node.SetAttribute("DICOM.instanceUIDs", " ".join(str(s.SOPInstanceUID) for s in slices))
+    _place(node, first)
+    return node
+
+
+def _place(node: Any, header: Any) -> None:
+    import slicer
+
+    hierarchy = slicer.mrmlScene.GetSubjectHierarchyNode()
+    constants = slicer.vtkMRMLSubjectHierarchyConstants
+    scene, name = hierarchy.GetSceneItemID(), constants.GetDICOMUIDName()
+    patient = hierarchy.GetItemByUID(name, str(header.PatientID))
+    if not patient:
+        patient = hierarchy.CreateSubjectItem(scene, str(header.PatientName))
+        hierarchy.SetItemUID(patient, name, str(header.PatientID))
+        hierarchy.SetItemAttribute(patient, constants.GetDICOMPatientIDAttributeName(), str(header.PatientID))
+    study = hierarchy.GetItemByUID(name, str(header.StudyInstanceUID))
+    if not study:
+        study = hierarchy.CreateStudyItem(patient, str(header.get("StudyDescription", "")))
+        hierarchy.SetItemUID(study, name, str(header.StudyInstanceUID))
+    hierarchy.SetItemParent(hierarchy.GetItemByDataNode(node), study)
