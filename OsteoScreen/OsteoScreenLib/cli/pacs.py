@@ -111,7 +111,7 @@ def _study_lines(study: FoundStudy, series: Sequence[FoundSeries], with_identity
         (
             f"series {each.uid}",
             _cell(each.modality) or "-",
-            "? slices" if each.instances is None else f"{each.instances} slices",
+            f"{'?' if each.instances is None else each.instances} {'slices' if each.modality == 'CT' else 'objects'}",
             f"{_cell(each.thickness_mm)} mm" if each.thickness_mm else "-",
             _cell(each.kernel) or "-",
             _cell(each.description),

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
+from uuid import uuid4
 
 from ..errors import OsteoScreenError, UsageError
 from ..progress import Progress, silent
@@ -120,17 +120,17 @@ class _Task:
 
     def _fetch(self) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=_UNFINISHED, dir=self.path.parent)
+        unfinished = self.path.with_name(f"{_UNFINISHED}{uuid4().hex}")
         try:
-            with os.fdopen(handle, "wb") as file:
+            with unfinished.open("xb") as file:
                 ends_by_itself = self._receive(file)
                 # Otherwise a power cut could leave the name without the content.
                 file.flush()
                 os.fsync(file.fileno())
-            self._check(Path(name), ends_by_itself)
-            os.replace(name, self.path)
+            self._check(unfinished, ends_by_itself)
+            os.replace(unfinished, self.path)
         except BaseException:
-            Path(name).unlink(missing_ok=True)
+            unfinished.unlink(missing_ok=True)
             raise
 
     def _receive(self, file: BinaryIO) -> bool:

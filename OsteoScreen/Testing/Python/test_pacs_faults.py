@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import io
 import logging
+import os
+import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -26,6 +30,7 @@ from OsteoScreenLib.pacs.servers import find_server
 from OsteoScreenLib.pacs.storing import objects_at, send_objects
 from OsteoScreenLib.pacs.transport import Connection, Patience
 
+ENGINE = Path(__file__).resolve().parents[2]
 SECRETS = ("Simulated^Secret", "SECRET-ID", "s3cret-word", "reader-name")
 
 
@@ -461,6 +466,33 @@ def test_a_transfer_can_be_cancelled_and_goes_on_where_it_was(pacs, tmp_path):
     fetched = fetch(pacs, tmp_path / "back")
     assert (fetched.were_there, fetched.came) == (came, 3 - came)
     assert [each.outcome for each in send(pacs, tmp_path / "ct")] == ["was sent before", "stored", "stored"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no signals")
+@pytest.mark.parametrize("how", ["SIGINT", "SIGKILL"])
+def test_a_send_that_was_ended_from_outside_goes_on_where_it_was(pacs, tmp_path, how):
+    def second_waits(request: Request) -> bool:
+        if pacs.received:
+            time.sleep(0.3)
+        return False
+
+    pacs.fault = second_waits
+    command = [sys.executable, "-m", "OsteoScreenLib", "pacs", "send", pacs.url, str(tmp_path / "ct")]
+    environment = {**os.environ, "PYTHONPATH": str(ENGINE)}
+    process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+    end = time.monotonic() + 30
+    while len(pacs.server.requests) < 2:
+        assert process.poll() is None and time.monotonic() < end
+        time.sleep(0.01)
+    process.send_signal(getattr(signal, how))
+    _, error = process.communicate(timeout=20)
+    if how == "SIGINT":
+        assert process.returncode == 130
+        assert error.splitlines()[-1].endswith("what was sent stays, and the same command goes on from there.")
+    pacs.fault = lambda request: False
+    accepted = [each.outcome for each in send(pacs, tmp_path / "ct")]
+    assert accepted[0] == "was sent before" and accepted[-1] == "stored"
+    assert set(pacs.received) == set(pacs.objects.values())
 
 
 def test_another_thread_can_stop_a_transfer(pacs, tmp_path):
