@@ -9,7 +9,7 @@ from slicer.i18n import tr as _
 
 from .Diagnostics import LOGGER
 from .Levels import StudyLevels
-from .StudyNodes import StudyNodes, patientItem, studiesInScene
+from .StudyNodes import LEVEL_NAMES, StudyNodes, patientItem, studiesInScene
 
 _COLUMNS = ("measure", "level", "value", "unit")
 
@@ -110,7 +110,10 @@ def resultsOfPatient(volumeNode):
 
 
 def measures(document):
-    """Return every measure of a result.json document (dict) as rows (measure, level, value, unit), all text."""
+    """Return every measure of a result.json document (dict) as rows (measure, level, value, unit), all text.
+
+    What was measured at a level that no reader has confirmed, or made from such, says so beside the level.
+    """
     open_ = [name for name, level in document["levels"].items() if not level["confirmed"]]
     rows = [("status", "", document["status"], f"{' and '.join(open_)} not confirmed" if open_ else "")]
     rows += _decisionRows(document)
@@ -122,11 +125,15 @@ def measures(document):
     for name, told in ((document.get("numbering") or {}).get("levels") or {}).items():
         rows.append(("probability of the level's name", name, _number(told["probability"]), "0 to 1"))
         rows.append(("lean of the body", name, _number(told["tilt_deg"]), "degrees"))
+    measured = []
     for name, roi in document["roi"].items():
-        rows += [(label, name, _number(roi[key]), unit) for label, key, unit in _ROI_ROWS if roi.get(key) is not None]
-        rows.append(("outline from", name, roi["mask_source"], ""))
-    rows += _densityRows(document["densitometry"])
-    rows += _classRows(document)
+        known = [(label, roi[key], unit) for label, key, unit in _ROI_ROWS if roi.get(key) is not None]
+        measured += [(label, name, _number(value), unit) for label, value, unit in known]
+        measured.append(("outline from", name, roi["mask_source"], ""))
+    measured += _densityRows(document["densitometry"])
+    measured += _classRows(document)
+    rows += [(label, _marked(level, open_), value, unit) for label, level, value, unit in measured]
+    rows += _calibrationRows(document["densitometry"])
     rows += _changeRows(document)
     rows += [(f"check: {check['check']}", "", check["outcome"], check["message"]) for check in document["eligibility"]]
     rows += [
@@ -149,6 +156,12 @@ _ROI_ROWS = (
     ("area of the circle", "circle_area_mm2", "mm2"),
     ("confidence", "confidence", "0 to 1"),
 )
+
+
+def _marked(level, unconfirmedLevels):
+    """Return a row's level, and that it is not confirmed; a row of no level of its own is made from all of them."""
+    stands = level not in unconfirmedLevels if level in LEVEL_NAMES else not unconfirmedLevels
+    return level if stands else f"{level} (not confirmed)".strip()
 
 
 def _decisionRows(document):
@@ -182,17 +195,21 @@ def _changeRows(document):
 def _densityRows(densitometry):
     if densitometry is None:
         return []
-    calibration = densitometry["calibration"]
-    unit = f"mg/cm3 {calibration['mineral']}"
+    unit = f"mg/cm3 {densitometry['calibration']['mineral']}"
     rows = [("BMD", name, _number(value), unit) for name, value in densitometry["bmd_mg_cm3"].items()]
-    rows += [
-        ("category (QCT)", "individual", densitometry["category"], ""),
+    return [*rows, ("category (QCT)", "individual", densitometry["category"], "")]
+
+
+def _calibrationRows(densitometry):
+    if densitometry is None:
+        return []
+    calibration = densitometry["calibration"]
+    return [
         ("calibration", "", calibration["source"], calibration.get("description", "")),
         ("calibration slope", "", _number(calibration["slope"]), "mg/cm3 per HU"),
         ("calibration intercept", "", _number(calibration["intercept"]), "mg/cm3"),
         ("calibration uncertainty", "", _number(calibration["uncertainty_mg_cm3"]), "mg/cm3"),
     ]
-    return rows
 
 
 def _classRows(document):

@@ -11,9 +11,11 @@ from slicer.i18n import tr as _
 
 from .StudyNodes import StudyNodes
 
+# For the result, which is in English.
+_TAKEN = "These names were not certain enough to be suggested; a reader took them as they are."
 # Bluish green and vermilion (Okabe and Ito 2008) stay apart for the colour-blind, and a question mark says it too.
 _CERTAIN, _UNCERTAIN = (0.0, 0.62, 0.45), (0.84, 0.37, 0.0)
-_FOUND, _MOVED, _LEVELS = "OsteoScreen.found", "OsteoScreen.moved", "OsteoScreen.levels"
+_FOUND, _MOVED, _PLACED = "OsteoScreen.found", "OsteoScreen.moved", "OsteoScreen.placed"
 
 
 class StudyVertebrae:
@@ -49,21 +51,22 @@ class StudyVertebrae:
             node.SetLocked(True)
         self._keep(_FOUND, found)
         self._keep(_MOVED, 0)
-        self._keep(_LEVELS, found["numbering"]["levels"])
+        told = found["numbering"]["levels"]
+        self._keep(
+            _PLACED,
+            {
+                name: {"slice_index": level["slice_index"], "told": told[name]}
+                for name, level in found["levels"].items()
+            },
+        )
         self._draw()
 
     def vertebrae(self):
-        """Return the vertebrae (the engine's LocalisedVertebra) from head to foot, named as the reader has it now."""
-        from dataclasses import replace
+        """Return the vertebrae (the engine's LocalisedVertebra) from head to foot, named as the reader has it now.
 
-        vertebrae = self._asFound()
-        if not self.moved:
-            return vertebrae
-        names = self._names(vertebrae, self.moved)
-        return [
-            replace(vertebra, name=name, probability=_share(vertebra, name))
-            for vertebra, name in zip(vertebrae, names, strict=True)
-        ]
+        A vertebra for which no name is left, below S1 or above C1, is left out.
+        """
+        return [vertebra for vertebra in self._named() if vertebra is not None]
 
     def vertebra(self, name):
         """Return the vertebra that is called ``name`` now, None where there is none or the scan's end cuts it."""
@@ -71,7 +74,7 @@ class StudyVertebrae:
 
     def canMove(self, by):
         """Return whether the names can go ``by`` further vertebrae towards the head (negative: towards the feet)."""
-        return self._names(self._asFound(), self.moved + by) is not None
+        return any(name is not None for name in self._names(self._asFound(), self.moved + by))
 
     def probabilityOf(self, by):
         """Return the probability of the names moved ``by`` further vertebrae towards the head, None where not known."""
@@ -85,35 +88,56 @@ class StudyVertebrae:
     def move(self, by):
         """Move all names ``by`` vertebrae towards the head (negative: towards the feet), where ``canMove`` says so."""
         self._keep(_MOVED, self.moved + by)
-        self._keep(_LEVELS, {})
+        self._keep(_PLACED, {})
         self._draw()
 
+    def isSuggested(self, name):
+        """Return whether the level ``name`` was certain enough to be suggested, on the vertebra that bears it now."""
+        found = self.found()
+        return found is not None and not self.moved and name in found["levels"]
+
     def keepLevel(self, name, found):
-        """Take down how a level was found.
+        """Take down where a level was put because of the names.
 
         :param found: the engine's SuggestedLevel.
         """
         told = {"probability": found.probability, "tilt_deg": found.tilt_deg, "snapped": found.snapped}
-        self._keep(_LEVELS, {**(self._read(_LEVELS) or {}), name: told})
+        placed = {"slice_index": int(found.level.slice_index), "told": told}
+        self._keep(_PLACED, {**(self._read(_PLACED) or {}), name: placed})
 
-    def used(self, names):
-        """Return what a screening has to know when the levels ``names`` were suggested (the message's "suggested")."""
+    def used(self, levels):
+        """Return what a screening has to know where levels come from these names (the message's "suggested"), or None.
+
+        :param levels: {name: {slice_index, set_by, ...}}, as StudyLevels.engineLevels gives them.
+        """
         from OsteoScreenLib.worker.suggested import describe_used
 
+        placed = self._read(_PLACED) or {}
+        by = {
+            name: level["set_by"]
+            for name, level in levels.items()
+            if name in placed and placed[name]["slice_index"] == level["slice_index"]
+        }
+        if not by:
+            return None
         found = self.found()
-        levels = {name: told for name, told in (self._read(_LEVELS) or {}).items() if name in names}
-        numbering = {**found["numbering"], "levels": levels}
+        numbering = {**found["numbering"], "levels": {n: placed[n]["told"] for n in by if by[n] == "suggested"}}
         if self.moved:
-            named = zip(numbering["vertebrae"], self.vertebrae(), strict=True)
-            numbering["vertebrae"] = [{**item, "name": v.name, "probability": v.probability} for item, v in named]
-            numbering["shifted"] = {
-                str(by): self.probabilityOf(by) for by in (-1, 1) if self.probabilityOf(by) is not None
-            }
+            named = zip(numbering["vertebrae"], self._named(), strict=True)
+            numbering["vertebrae"] = [
+                {**item, "name": vertebra.name, "probability": vertebra.probability}
+                for item, vertebra in named
+                if vertebra is not None
+            ]
+            shifted = {by: self.probabilityOf(by) for by in (-1, 1)}
+            numbering["shifted"] = {str(by): share for by, share in shifted.items() if share is not None}
             numbering["reasons"] = [_movedSentence(self.moved), *numbering["reasons"]]
+        elif any(not self.isSuggested(name) for name in by):
+            numbering["reasons"] = [_TAKEN, *numbering["reasons"]]
         return describe_used(numbering, found["bundle"])
 
     def explanation(self):
-        """Return in sentences what the names rest on, or why there are none; empty before anything was suggested."""
+        """Return in paragraphs why a level is not suggested, and what the names rest on; none before Suggest."""
         found = self.found()
         if found is None:
             return []
@@ -122,7 +146,7 @@ class StudyVertebrae:
             return [_("No vertebra is named: {why}").format(why=numbering["abstains"])]
         refused = list(found["refused"].values()) if not self.moved else [_movedWords(self.moved)]
         closing = _("The probabilities were calibrated on simulated scans; count for yourself.")
-        return [*refused, *numbering["reasons"], closing]
+        return [*refused, " ".join([*numbering["reasons"], closing])]
 
     def show(self, sliceNodes, viewNodes):
         """Show the chain in the sagittal and coronal ones among the slice views, and in the 3D views.
@@ -138,24 +162,39 @@ class StudyVertebrae:
         if list(display.GetViewNodeIDs()) != wanted:
             display.SetViewNodeIDs(wanted)
 
+    def setVisible(self, visible):
+        """Show or hide the chain, where there is one."""
+        if self.node is not None and self.node.GetDisplayNode() is not None:
+            self.node.GetDisplayNode().SetVisibility(visible)
+
     def _asFound(self):
         from OsteoScreenLib.worker.suggested import read_vertebra
 
         found = self.found()
         return [read_vertebra(vertebra) for vertebra in found["vertebrae"]] if found else []
 
+    def _named(self):
+        """Return for each vertebra that was found how it is named now, None where no name is left for it."""
+        from dataclasses import replace
+
+        vertebrae = self._asFound()
+        if not self.moved:
+            return vertebrae
+        return [
+            None if name is None else replace(vertebra, name=name, probability=_share(vertebra, name))
+            for vertebra, name in zip(vertebrae, self._names(vertebrae, self.moved), strict=True)
+        ]
+
     @staticmethod
     def _names(vertebrae, moved):
-        """Return the names when all are moved ``moved`` vertebrae towards the head; None where they cannot be."""
+        """Return the names when all are moved ``moved`` vertebrae towards the head, None beyond the ends."""
         from OsteoScreenLib.levels.names import HEAD_TO_FOOT
 
         # The transitional ones only where they are seen: both are rare.
         seen = {vertebra.name for vertebra in vertebrae}
         order = [name for name in HEAD_TO_FOOT if name not in ("T13", "L6") or name in seen]
         places = [order.index(vertebra.name) + moved for vertebra in vertebrae]
-        if not places or min(places) < 0 or max(places) >= len(order):
-            return None
-        return [order[place] for place in places]
+        return [order[place] if 0 <= place < len(order) else None for place in places]
 
     def _draw(self):
         from OsteoScreenLib.levels.suggestion import CONFIDENT
@@ -184,10 +223,11 @@ def _share(vertebra, name):
 
 
 def _label(vertebra, certain):
+    """Return a vertebra's name, with its probability where that is not enough to suggest a level by it."""
     percent = 100 * vertebra.probability
-    share = ">99 %" if percent > 99 else "<1 %" if percent < 1 else f"{percent:.0f} %"
+    share = "" if certain else " <1 % ?" if percent < 1 else f" {percent:.0f} % ?"
     cut = "" if vertebra.whole else " " + _("(cut)")
-    return f"{vertebra.name} {share}{'' if certain else ' ?'}{cut}"
+    return f"{vertebra.name}{share}{cut}"
 
 
 def _movedWords(moved):

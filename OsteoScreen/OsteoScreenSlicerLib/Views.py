@@ -101,16 +101,24 @@ def goTo(levels, name):
             node.JumpSliceByOffsetting(*(float(value) for value in position))
 
 
+def showSpine(levels, ras):
+    """Have a sagittal and a coronal view of the CT shown, both through a point of its spine.
+
+    :param ras: the point (RAS mm); None leaves the views where they are.
+    """
+    if not {"Sagittal", "Coronal"} <= {node.GetOrientation() for node in _shownViews(levels.volumeNode)}:
+        showLayout(levels.volumeNode, levels)
+    for node in sliceNodes(levels.volumeNode.GetScene()):
+        if ras is not None and node.GetOrientation() in ("Sagittal", "Coronal"):
+            node.JumpSliceByOffsetting(*(float(value) for value in ras))
+
+
 def isShowing(levels, name):
     """Return whether a view that is shown has a level in it: its slice, or a plane through the body beside it."""
     position = levels.position(name)
     if position is None:
         return False
-    scene = levels.volumeNode.GetScene()
-    showing = _layoutNamesShowing(levels.volumeNode)
-    for node in sliceNodes(scene):
-        if not node.IsMappedInLayout() or node.GetLayoutName() not in showing:
-            continue
+    for node in _shownViews(levels.volumeNode):
         axial = node.GetOrientation() in ("Axial", "Reformat")
         reach = 0.5 * levels.geometry.spacing_mm[2] if axial else _THROUGH_BODY_MM
         if _isInView(node, position, reach):
@@ -118,12 +126,13 @@ def isShowing(levels, name):
     return False
 
 
-def _layoutNamesShowing(volumeNode):
-    """Return the layout names of the slice views that have the CT behind everything."""
+def _shownViews(volumeNode):
+    """Return the slice views of the layout that is on which have the CT behind everything."""
     scene = volumeNode.GetScene()
     count = scene.GetNumberOfNodesByClass("vtkMRMLSliceCompositeNode")
-    nodes = [scene.GetNthNodeByClass(index, "vtkMRMLSliceCompositeNode") for index in range(count)]
-    return {node.GetLayoutName() for node in nodes if node.GetBackgroundVolumeID() == volumeNode.GetID()}
+    composites = [scene.GetNthNodeByClass(index, "vtkMRMLSliceCompositeNode") for index in range(count)]
+    showing = {node.GetLayoutName() for node in composites if node.GetBackgroundVolumeID() == volumeNode.GetID()}
+    return [node for node in sliceNodes(scene) if node.IsMappedInLayout() and node.GetLayoutName() in showing]
 
 
 def _isInView(sliceNode, position, reachMm):

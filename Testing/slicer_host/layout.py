@@ -122,6 +122,9 @@ class qSlicerLayoutManager(QObject):
         for node in slicer.util.getNodesByClass("vtkMRMLSliceNode"):
             if node.GetLayoutName() not in self._widgets:
                 self._widgets[node.GetLayoutName()] = qMRMLSliceWidget(node, self._app)
+        arranged = self._logic.GetViewNodes()
+        for node in slicer.util.getNodesByClass("vtkMRMLSliceNode"):
+            node.SetMappedInLayout(bool(arranged.IsItemPresent(node)))
 
     def sliceViewNames(self) -> list[str]:
         self._complete()

@@ -125,7 +125,9 @@ def numbering(result: ScreeningResult) -> list[str]:
         for name, level in found.levels.items()
     ]
     told = [f"Suggested levels, each with the probability that it has the right name: {'; '.join(levels)}."]
-    told = told if levels else ["No level is certain enough to be suggested."]
+    if not levels:
+        by_reader = "None of the levels is a suggested one: a reader set them."
+        told = [by_reader if result.levels else "No level is certain enough to be suggested."]
     return [*told, *found.reasons, "The probabilities were calibrated on simulated scans; count for yourself."]
 
 

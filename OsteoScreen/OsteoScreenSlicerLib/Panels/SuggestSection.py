@@ -5,6 +5,7 @@ from slicer.i18n import tr as _
 
 from .. import Views
 from ..Levels import StudyLevels
+from ..StudyNodes import chainsInScene
 from ..Vertebrae import StudyVertebrae
 from ..Words import inPanel
 from .Section import Section
@@ -17,6 +18,7 @@ class SuggestSection(Section):
 
     def __init__(self, panel):
         Section.__init__(self, panel)
+        self._chainOf = None
         self.ui.suggestButton.connect("clicked()", self.onSuggest)
         self.ui.namesUpButton.connect("clicked()", lambda: self.onMove(TOWARDS_HEAD))
         self.ui.namesDownButton.connect("clicked()", lambda: self.onMove(TOWARDS_FEET))
@@ -24,32 +26,17 @@ class SuggestSection(Section):
 
     def update(self):
         """Show the chain in the views, what it rests on, and what can be pressed now."""
-        volume, running = self.panel.volumeNode, bool(self.panel.run.running)
-        self.ui.suggestButton.enabled = volume is not None and not running
-        self.ui.suggestButton.text = _("Suggest {levels}").format(levels=_joined(self.panel.names))
+        volume = self.panel.volumeNode
         study = StudyVertebrae(volume) if volume is not None else None
         told = study.explanation() if study is not None else []
         self.ui.suggestionLabel.visible = bool(told)
-        self.ui.suggestionLabel.text = inPanel(" ".join(told))
-        if study is not None:
-            scene = slicer.mrmlScene
-            study.show(Views.sliceNodes(scene), Views.viewNodes(scene))
-        for button, by, tip in (
-            (self.ui.namesUpButton, TOWARDS_HEAD, _("Move every name one vertebra towards the head, and L1 and L2 with "
-                                                    "their names.{share}  Key: Shift+Up")),
-            (self.ui.namesDownButton, TOWARDS_FEET, _("Move every name one vertebra towards the feet, and L1 and L2 "
-                                                      "with their names.{share}  Key: Shift+Down")),
-        ):  # fmt: skip
-            button.enabled = study is not None and not running and study.canMove(by)
-            button.toolTip = tip.format(share=_share(study, by))
-        self.ui.confirmShownButton.enabled = bool(self._open()) and not running
-        self.ui.confirmShownButton.text = _("Confirm {levels}").format(levels=_joined(self.panel.names))
+        self.ui.suggestionLabel.text = inPanel("\n".join(told))
+        self._showChain(study)
+        self._showButtons(study)
 
     def onSuggest(self):
-        """Find the vertebrae; what the reader has confirmed is replaced only when the reader agrees."""
+        """Find the vertebrae; what the reader has confirmed stays where it is."""
         panel = self.panel
-        if not self._mayReplace():
-            return
         panel.run.start(
             _("Suggesting"),
             lambda *callbacks: self.logic.startSuggesting(
@@ -60,72 +47,147 @@ class SuggestSection(Section):
 
     def onMove(self, by):
         """Move the names and the levels with them; confirmed levels only when the reader agrees."""
-        if not self._mayReplace():
-            return
         with self.attempt(_("The names could not be moved."), waitCursor=True):
+            if not self._mayReplace():
+                return
             names = self.logic.moveNames(self.panel.volumeNode, self.panel.names, by)
-            self._goTo(names)
-            self.panel.run.say(self._told(names))
+            self._show(names)
+            self.panel.run.say(self._placedByReader(names))
             self._afterChange()
 
     def onConfirmShown(self):
-        """Confirm the levels, once they are in the views; those that are not are shown first."""
-        with self.attempt(_("The levels could not be confirmed.")):
-            levels, names = StudyLevels(self.panel.volumeNode), self._open()
-            hidden = [name for name in names if not Views.isShowing(levels, name)]
-            if hidden:
-                self._goTo(hidden)
-                told = _("{levels} was not in the views; look at it now, and confirm again.")
-                self.panel.run.say(told.format(levels=_joined(hidden)))
-                return
-            for name in names:
-                levels.confirm(name)
-            self.panel.run.say(_("✓ Confirmed: {levels}.").format(levels=_joined(names)))
-            self.panel.updatePanel()
+        """Confirm the levels that the reader has seen; put on a slice or show first what the reader has not."""
+        with self.attempt(_("The levels could not be confirmed."), waitCursor=True):
+            takeable = self._takeable()
+            if takeable:
+                self._take(takeable)
+            else:
+                self._confirm(self._open())
 
-    def _onSuggested(self, found):
-        names = list(found["levels"])
-        self._goTo(names)
-        if names:
-            self.panel.run.say(self._told(names))
-        else:
-            self.panel.run.say(_("! No level is suggested, and none was moved; the reasons stand in section 2."))
+    def _take(self, names):
+        names = self.logic.takeNames(self.panel.volumeNode, names)
+        self._show(names)
+        self.panel.run.say(self._placedByReader(names))
         self._afterChange()
 
-    def _told(self, names):
-        """Return what to do about levels that were just put on slices."""
+    def _confirm(self, names):
+        levels = StudyLevels(self.panel.volumeNode)
+        hidden = [name for name in names if not Views.isShowing(levels, name)]
+        if hidden:
+            self._show(hidden)
+            told = _("{levels} was not in the views; look at it now, and confirm again.")
+            self.panel.run.say(told.format(levels=_joined(hidden)))
+            return
+        for name in names:
+            levels.confirm(name)
+        self.panel.run.say(_("✓ Confirmed: {levels}.").format(levels=_joined(names)))
+        self.panel.updatePanel()
+
+    def _onSuggested(self, found):
+        levels = StudyLevels(self.panel.volumeNode)
+        kept = [name for name in self.panel.names if levels.isConfirmed(name)]
+        names = [name for name in found["levels"] if name not in kept]
+        missing = [name for name in self.panel.names if name not in (*found["levels"], *kept)]
+        self._show(names)
+        told = []
+        if names:
+            told.append(_("{names} suggested: check the count and the slices, then confirm (C)."))
+        if missing and self._takeable():
+            told.append(
+                _("! {missing} not suggested, section 2 says why: count in the views, move the names where they are "
+                  "wrong (Shift+Up, Shift+Down), and take them (C).")
+            )  # fmt: skip
+        elif missing:
+            told.append(_("! {missing} not suggested, section 2 says why: set the slice by hand."))
+        if kept:
+            told.append(_("{kept} stays where you confirmed it."))
+        words = {"names": _joined(names), "missing": _joined(missing), "kept": _joined(kept)}
+        self.panel.run.say(" ".join(told).format(**words))
+        self._afterChange()
+
+    def _placedByReader(self, names):
+        """Return what to do about levels that the reader has just put on vertebrae by their names."""
         missing = [name for name in self.panel.names if name not in names]
         told = []
         if names:
-            told.append(_("{levels} suggested: check the count and the slices, then confirm (C)."))
+            told.append(_("{names} set by your count: look at the slices, then confirm (C)."))
         if missing:
-            told.append(_("{missing} not suggested: section 2 says why."))
-        return " ".join(told).format(levels=_joined(names), missing=_joined(missing))
+            told.append(_("! No whole vertebra of the scan is called {missing} now."))
+        return " ".join(told).format(names=_joined(names), missing=_joined(missing))
 
     def _open(self):
         """Return the levels that are set inside the scan, used, and not confirmed."""
-        try:
-            levels = StudyLevels(self.panel.volumeNode) if self.panel.volumeNode is not None else None
-        except Exception:  # a volume that cannot be measured has no levels; section 1 says why
-            return []
-        if levels is None:
-            return []
-        names = [name for name in self.panel.names if levels.sliceIndex(name) is not None]
+        levels = self._levels()
+        names = [name for name in self.panel.names if levels is not None and levels.sliceIndex(name) is not None]
         return [name for name in names if not levels.isConfirmed(name)]
+
+    def _takeable(self):
+        """Return the levels that are not set though a whole vertebra of the scan bears their name."""
+        levels = self._levels()
+        names = [name for name in self.panel.names if levels is not None and levels.position(name) is None]
+        return [name for name in names if StudyVertebrae(self.panel.volumeNode).vertebra(name) is not None]
+
+    def _levels(self):
+        try:
+            return StudyLevels(self.panel.volumeNode) if self.panel.volumeNode is not None else None
+        except Exception:  # a volume that cannot be measured has no levels; section 1 says why
+            return None
 
     def _mayReplace(self):
         """Return whether levels may be moved: none is confirmed, or the reader agrees."""
-        with self.attempt(_("The levels could not be read.")):
-            levels = StudyLevels(self.panel.volumeNode)
-            confirmed = [name for name in self.panel.names if levels.isConfirmed(name)]
+        levels = StudyLevels(self.panel.volumeNode)
+        confirmed = [name for name in self.panel.names if levels.isConfirmed(name)]
         question = _("{levels} is confirmed where it is. Move it all the same?").format(levels=_joined(confirmed))
         return not confirmed or slicer.util.confirmYesNoDisplay(question)
 
-    def _goTo(self, names):
-        levels = StudyLevels(self.panel.volumeNode)
-        # The last one decides where the views stand that show both: the first.
+    def _show(self, names):
+        """Show the spine in a sagittal and a coronal view, and levels in theirs, the first of them in all."""
+        levels, study = StudyLevels(self.panel.volumeNode), StudyVertebrae(self.panel.volumeNode)
+        vertebrae = study.vertebrae()
+        if vertebrae:
+            middle = study.vertebra("L1") or vertebrae[len(vertebrae) // 2]
+            Views.showSpine(levels, middle.centre)
         for name in reversed(names):
             Views.goTo(levels, name)
+
+    def _showChain(self, study):
+        """Show the chosen CT's chain and no other's; that of the chosen one may be hidden by hand."""
+        chainOf = study.volumeNode.GetID() if study is not None and study.node is not None else None
+        if chainOf != self._chainOf:
+            self._chainOf = chainOf
+            for nodes in chainsInScene(slicer.mrmlScene):
+                StudyVertebrae(nodes.volumeNode).setVisible(nodes.volumeNode.GetID() == chainOf)
+        if study is not None:
+            study.show(Views.sliceNodes(slicer.mrmlScene), Views.viewNodes(slicer.mrmlScene))
+
+    def _showButtons(self, study):
+        running = bool(self.panel.run.running)
+        names = _joined(self.panel.names)
+        self.ui.suggestButton.enabled = self._levels() is not None and not running
+        self.ui.suggestButton.text = _("Suggest {levels}").format(levels=names)
+        for button, by, tip in (
+            (self.ui.namesUpButton, TOWARDS_HEAD, _("Move every name one vertebra towards the head, and L1 and L2 with "
+                                                    "their names.{share}  Key: Shift+Up")),
+            (self.ui.namesDownButton, TOWARDS_FEET, _("Move every name one vertebra towards the feet, and L1 and L2 "
+                                                      "with their names.{share}  Key: Shift+Down")),
+        ):  # fmt: skip
+            button.enabled = study is not None and not running and study.canMove(by)
+            button.toolTip = tip.format(share=_share(study, by))
+        takeable = self._takeable() if study is not None else []
+        button = self.ui.confirmShownButton
+        button.enabled = bool(takeable or self._open()) and not running
+        if takeable:
+            button.text = _("Take {levels}").format(levels=_joined(takeable))
+            button.toolTip = _(
+                "You have counted the vertebrae in the views, and the names are right, though they were not certain "
+                "enough to be suggested: put {levels} on theirs, to be confirmed next.  Key: C"
+            ).format(levels=_joined(takeable))
+        else:
+            button.text = _("Confirm {levels}").format(levels=names)
+            button.toolTip = _(
+                "You have counted the vertebrae in the views: each level that is not confirmed yet is the vertebra it "
+                "is named for. What is not in the views is shown first.  Key: C"
+            )
 
     def _afterChange(self):
         self.panel.updatePanel()

@@ -203,7 +203,9 @@ class PanelScreeningTest(OsteoScreenTestCase):
         self.assertIn(document["classification"]["category"], self.ui.classLabel.text)
         table = self.volume.GetNodeReference("OsteoScreenTable")
         rows = {
-            (table.GetCellText(row, 0), table.GetCellText(row, 1)): table.GetCellText(row, 2)
+            (table.GetCellText(row, 0), table.GetCellText(row, 1).replace(" (not confirmed)", "")): table.GetCellText(
+                row, 2
+            )
             for row in range(table.GetNumberOfRows())
         }
         self.assertEqual(float(rows["mean attenuation", "L2"]), document["roi"]["L2"]["mean_hu"])
