@@ -41,6 +41,12 @@ _RULES = (
     (r"measure it with --correct --masks\b", lambda: _("measure it anew")),
     (r"\bname (a PEM file|that authority's certificate) with --ca-file or (\S+)\b",
      lambda: _("name it with `osteoscreen pacs add`, or in the environment variable REQUESTS_CA_BUNDLE")),
-    (r", or say --insecure-http where that network is trusted", lambda: ""),
+    (r", or say --insecure-http where that network is trusted",
+     lambda: _(", or tick Allow plain http where that network is trusted")),
+    (r"store them with `osteoscreen pacs login \S+`, or set OSTEOSCREEN_DICOMWEB_USER and "
+     r"OSTEOSCREEN_DICOMWEB_PASSWORD, or OSTEOSCREEN_DICOMWEB_TOKEN", lambda: _("give user and password")),
+    (r"leave them out, and store them with `osteoscreen pacs login URL` or give them by OSTEOSCREEN_DICOMWEB_USER and "
+     r"_PASSWORD", lambda: _("leave them out, and give them in the fields User and Password")),
+    (r"store it again with `osteoscreen pacs login \S+`", lambda: _("give user and password, and store them again")),
     (r", or give --timeout", lambda: ""),
 )  # fmt: skip

@@ -1,99 +1,21 @@
-"""A real PACS for tests: Orthanc with its DICOMweb plug-in, on loopback, with a user, and gone afterwards."""
+"""Orthanc, a real PACS, as fixtures; `orthanc_process` starts it."""
 
 from __future__ import annotations
 
-import json
-import shutil
-import socket
-import subprocess
-import time
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
-import requests
+from orthanc_process import PASSWORD, USER, Orthanc, missing, running
 
-ORTHANC = shutil.which("Orthanc") or "/usr/sbin/Orthanc"
-PLUGIN = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
-USER, PASSWORD = "reader", "s3cret-word"
-_PATIENCE_S = 30.0
-
-
-@dataclass(frozen=True)
-class Orthanc:
-    """``url`` is where its DICOMweb services begin."""
-
-    url: str
-    root: str
-
-    def ask(self, path: str) -> requests.Response:
-        """Ask its own REST interface, past everything that is tested."""
-        session = requests.Session()
-        session.trust_env = False
-        return session.get(f"{self.root}/{path}", auth=(USER, PASSWORD), timeout=10)
-
-    def clear(self) -> None:
-        """Delete every patient."""
-        session = requests.Session()
-        session.trust_env = False
-        for patient in self.ask("patients").json():
-            session.delete(f"{self.root}/patients/{patient}", auth=(USER, PASSWORD), timeout=10)
-
-    def stored(self) -> dict[str, bytes]:
-        """The files that it holds, by SOP Instance UID."""
-        found = {}
-        for each in self.ask("instances?expand").json():
-            found[each["MainDicomTags"]["SOPInstanceUID"]] = self.ask(f"instances/{each['ID']}/file").content
-        return found
+__all__ = ["PASSWORD", "USER", "Orthanc", "orthanc", "orthanc_process"]
 
 
 @pytest.fixture(scope="session")
 def orthanc_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Orthanc]:
-    if not Path(ORTHANC).is_file() or not PLUGIN.is_file():
-        pytest.skip("Orthanc with its DICOMweb plug-in is not installed (Debian: orthanc, orthanc-dicomweb)")
-    folder = tmp_path_factory.mktemp("orthanc")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    settings = {
-        "Name": "test",
-        "HttpPort": port,
-        "RemoteAccessAllowed": False,
-        "DicomServerEnabled": False,
-        "AuthenticationEnabled": True,
-        "RegisteredUsers": {USER: PASSWORD},
-        "StorageDirectory": str(folder / "storage"),
-        "IndexDirectory": str(folder / "storage"),
-        "Plugins": [str(PLUGIN)],
-        "DicomWeb": {"Enable": True, "Root": "/dicom-web/"},
-    }
-    (folder / "orthanc.json").write_text(json.dumps(settings))
-    with (folder / "log.txt").open("wb") as log:
-        process = subprocess.Popen([ORTHANC, str(folder / "orthanc.json")], stdout=log, stderr=log)
-    server = Orthanc(f"http://127.0.0.1:{port}/dicom-web", f"http://127.0.0.1:{port}")
-    try:
-        _await(server, process, folder / "log.txt")
+    if missing():
+        pytest.skip(missing())
+    with running(tmp_path_factory.mktemp("orthanc")) as server:
         yield server
-    finally:
-        process.terminate()
-        try:
-            process.wait(_PATIENCE_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-
-def _await(server: Orthanc, process: subprocess.Popen[bytes], log: Path) -> None:
-    end = time.monotonic() + _PATIENCE_S
-    while time.monotonic() < end:
-        assert process.poll() is None, f"Orthanc ended by itself:\n{log.read_text(errors='replace')[-2000:]}"
-        try:
-            if server.ask("system").ok:
-                return
-        except requests.ConnectionError:
-            time.sleep(0.1)
-    raise AssertionError(f"Orthanc did not answer within {_PATIENCE_S} s:\n{log.read_text(errors='replace')[-2000:]}")
 
 
 @pytest.fixture
