@@ -64,8 +64,9 @@ class EarlierResults:
     def refuse_other_patients(self, patient_id: str, birth_date: str = "") -> None:
         """Raise UsageError where one of them says that it is of another patient."""
         for study in self._studies:
-            others = (study.scan.patient_id, patient_id), (study.scan.birth_date, birth_date)
-            if any(then.strip() and now.strip() and then.strip() != now.strip() for then, now in others):
+            then = study.scan
+            pairs = (then.patient_id.strip(), patient_id.strip()), (_digits(then.birth_date), _digits(birth_date))
+            if any(one and other and one != other for one, other in pairs):
                 raise UsageError(f"The earlier result {study.name} is of another patient than this scan; leave it out.")
 
     def changes(self, now: ComparedScan, precision_mg_cm3: float | None = None) -> list[FollowUp]:
@@ -83,6 +84,11 @@ class EarlierResults:
             kept = study.kept if self._dates else replace(study.kept, date=None)
             found.append(compared(now, study.scan, kept, precision_mg_cm3))
         return sorted(found, key=lambda change: (change.interval_days is None, -(change.interval_days or 0)))
+
+
+def _digits(day: str) -> str:
+    """A date without the points that old scanners put into it."""
+    return "".join(character for character in day if character.isdigit())
 
 
 def _same_scan(then: ComparedScan, now: ComparedScan) -> bool:
@@ -155,6 +161,7 @@ def _from_report(path: Path) -> EarlierStudy:
             patient_id=report.patient_id,
             problems=tuple(_problems(report)),
             study_instance_uid=report.study_instance_uid,
+            birth_date=report.birth_date,
         ),
         path.name,
     )

@@ -44,9 +44,9 @@ class LevelMeasures:
 class ReadReport:
     """An earlier report: its result, and what tells whether another scan may be compared with it.
 
-    Texts are empty and numbers None where the report does not say; ``study_date`` is ISO 8601. ``decision`` is the
-    reader's, None where there was none (of a discarded result there is no density to read). ``forced`` is whether an
-    eligibility check refused the study, and it was screened all the same.
+    Texts are empty and numbers None where the report does not say; ``study_date`` is ISO 8601, ``birth_date`` YYYYMMDD.
+    ``decision`` is the reader's, None where there was none (of a discarded result there is no density to read).
+    ``forced`` is whether an eligibility check refused the study, and it was screened all the same.
     """
 
     earlier: EarlierResult
@@ -62,6 +62,7 @@ class ReadReport:
     slice_thickness_mm: float | None = None
     kernel: str = ""
     contrast: bool | None = None
+    birth_date: str = ""
     software_version: str = ""
     sha256: str = ""
     forced: bool = False
@@ -179,6 +180,7 @@ class _Reader:
             patient_id=values.text(self._dataset.get("PatientID") or ""),
             study_instance_uid=values.uid(self._dataset.get("StudyInstanceUID") or ""),
             study_date=day,
+            birth_date=values.dicom_date(self._dataset.get("PatientBirthDate") or ""),
             software_version=values.text(self._dataset.get("SoftwareVersions") or ""),
             forced=any(self._outcomes("refuse")),
             **self._scanner(),
