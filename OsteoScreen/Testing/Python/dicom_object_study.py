@@ -31,6 +31,7 @@ PLACEMENTS: dict[str, tuple[tuple[float, ...], tuple[float, float, float]]] = {
 }
 #: The slices' middle lies beside the patient's, so that what is mirrored in a slice is not where it was.
 OFF_CENTRE_MM = np.array([11.0, -7.0, 0.0])
+_SAMPLED: dict[str, np.ndarray] = {}
 #: Half width and half depth of the trabecular compartments (mm).
 TRABECULAR_MM = (BODY_MM[0] - CORTEX_MM, BODY_MM[1] - CORTEX_MM)
 
@@ -47,14 +48,20 @@ def write_placed(folder: Path, phantom: Phantom, placement: str, **changes: Any)
     axes = np.stack([step, orientation[3:] * SPACING_MM[0], orientation[:3] * SPACING_MM[1]])
     middle = (phantom.ijk_to_ras @ ((SIDE - 1) / 2, (SIDE - 1) / 2, (SLICES - 1) / 2, 1.0))[:3] * (-1, -1, 1)
     origin = middle + OFF_CENTRE_MM - (np.array(SHAPE) - 1) / 2 @ axes
-    ras = (origin + np.moveaxis(np.indices(SHAPE), 0, -1) @ axes) * (-1, -1, 1)
-    to_ijk = np.linalg.inv(phantom.ijk_to_ras)
-    ijk = ras @ to_ijk[:3, :3].T + to_ijk[:3, 3]
-    places = np.moveaxis(ijk[..., ::-1], -1, 0)
-    hu = ndimage.map_coordinates(phantom.hu.astype(np.float32), places, order=1, cval=-1000.0)
     header = {"PixelSpacing": list(SPACING_MM), "SliceThickness": str(SLICE_MM), **changes}
+    hu = _sampled(phantom, placement, origin, axes)
     write_series(folder, hu, step=step, origin=tuple(origin), orientation=tuple(orientation), **header)
     return folder
+
+
+def _sampled(phantom: Phantom, placement: str, origin: np.ndarray, axes: np.ndarray) -> np.ndarray:
+    """The phantom's HU on the grid of a placement, the same for every test of a process."""
+    if placement not in _SAMPLED:
+        ras = (origin + np.moveaxis(np.indices(SHAPE), 0, -1) @ axes) * (-1, -1, 1)
+        to_ijk = np.linalg.inv(phantom.ijk_to_ras)
+        places = np.moveaxis((ras @ to_ijk[:3, :3].T + to_ijk[:3, 3])[..., ::-1], -1, 0)
+        _SAMPLED[placement] = ndimage.map_coordinates(phantom.hu.astype(np.float32), places, order=1, cval=-1000.0)
+    return _SAMPLED[placement]
 
 
 def slice_at(folder: Path, ras_mm: np.ndarray) -> str:

@@ -158,7 +158,7 @@ class SourceSeries:
         slice_ = SourceSlice(
             header=clean,
             frame_number=None if place[1] is None else place[1] + 1,
-            names_patient_as_stored=_is_kept(_value(header, "PatientID"), clean.PatientID),
+            names_patient_as_stored=_is_kept(header, "PatientID", clean.PatientID),
         )
         self._judge(slice_)
         for other in self._slices.values():
@@ -306,9 +306,13 @@ def _value(header: Dataset, keyword: str) -> Any:
     return " ".join(str(one) for one in value) if several else value
 
 
-def _is_kept(stored: Any, cleaned: str) -> bool:
-    """Whether a text is what was stored, but for its padding, and all of it could be decoded."""
-    return cleaned == str(stored).strip(" \0") and "\ufffd" not in cleaned
+def _is_kept(header: Dataset, keyword: str, cleaned: str) -> bool:
+    """Whether a text is what was stored, but for its padding."""
+    try:
+        stored = header.get(keyword)
+    except Exception:  # as in _value
+        return False
+    return cleaned == ("" if stored is None else str(stored).strip(" \0"))
 
 
 def _judge_together(one: SourceSlice, other: SourceSlice) -> None:

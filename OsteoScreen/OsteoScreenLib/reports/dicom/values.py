@@ -2,8 +2,8 @@
 
 Objects are written in UTF-8 (ISO_IR 192), so a name is copied as the source's character set decodes it. What no value
 may hold is taken out: control characters and direction overrides become a space, a backslash (DICOM's separator of
-values) a slash; what is longer than its representation allows is cut. A date, time, age or number
-that is none is left empty.
+values) a slash, what could not be decoded a question mark; what is longer than its representation allows is cut. A
+date, time, age or number that is none is left empty.
 """
 
 from __future__ import annotations
@@ -22,13 +22,15 @@ _PN_GROUP, _PN_GROUPS, _PN_COMPONENTS = 64, 3, 5
 _DIRECTION_OVERRIDES = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 #: Control, unpaired surrogate and unassigned characters; line and paragraph separators.
 _UNFIT = frozenset(("Cc", "Cs", "Cn", "Zl", "Zp"))
+#: What stands where a character could not be decoded.
+_UNDECODABLE = "\ufffd"
 _UID = re.compile(r"[0-2](\.(0|[1-9][0-9]*))+")
 
 
 def text(value: object, vr: str = "LO") -> str:
     """Return ``value`` as one line of the representation ``vr`` (a key of `LONGEST`), without a backslash."""
     plain = "".join(" " if _is_unfit(character) else character for character in str(value)[: 4 * LONGEST[vr]])
-    return plain.strip().replace("\\", "/")[: LONGEST[vr]].rstrip()
+    return plain.replace(_UNDECODABLE, "?").strip().replace("\\", "/")[: LONGEST[vr]].rstrip()
 
 
 def person_name(value: object) -> str:
