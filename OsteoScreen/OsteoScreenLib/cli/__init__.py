@@ -17,6 +17,7 @@ from .application import main
 
 COMMANDS = (
     "OsteoScreenLib.cli.screen",
+    "OsteoScreenLib.cli.batch",
     "OsteoScreenLib.cli.decide",
     "OsteoScreenLib.cli.pacs",
     "OsteoScreenLib.cli.models",

@@ -9,19 +9,33 @@ import platform
 import queue
 import sys
 import threading
+from collections.abc import Callable
 from typing import Any, BinaryIO
 
 from . import PROTOCOL
 
+Reply = Callable[[dict[str, Any]], None]
+
 
 def main() -> None:
     """Answer messages until stdin ends; this never returns."""
-    given, channel = _own_streams()
-    _write(channel, {"hello": PROTOCOL, "python": platform.python_version(), "pid": os.getpid()})
-    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
-    # Before anything waits for stdin: on Windows a library may look at it while it loads, and would wait as well.
+    serve(PROTOCOL, _load)
+
+
+def _load() -> Callable[[Any, Reply], None]:
     from .operations import handle
 
+    return handle
+
+
+def serve(protocol: str, load: Callable[[], Callable[[Any, Reply], None]]) -> None:
+    """Say hello by ``protocol``, then give each JSON line of stdin, and what writes its answers to stdout, to what
+    ``load`` imports; this never returns, and ends the process when stdin ends."""
+    given, channel = _own_streams()
+    _write(channel, {"hello": protocol, "python": platform.python_version(), "pid": os.getpid()})
+    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    # Before anything waits for stdin: on Windows a library may look at it while it loads, and would wait as well.
+    handle = load()
     lines: queue.SimpleQueue[bytes] = queue.SimpleQueue()
     threading.Thread(target=_read, args=(given, lines), name="stdin", daemon=True).start()
     while True:

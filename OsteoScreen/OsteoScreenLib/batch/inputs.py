@@ -1,0 +1,119 @@
+"""Where a study's inputs are: fetched where they lie on a server, and told apart when they are missing or gone."""
+
+from __future__ import annotations
+
+import errno
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .study import BatchStudy
+
+if TYPE_CHECKING:
+    from ..pacs.address import Address
+    from ..pacs.servers import Server
+    from ..results import ScreeningResult
+
+#: What a share says that is there no more, or not just now. No study's own fault, as far as is known.
+_LOST = frozenset(
+    getattr(errno, name)
+    for name in ("EIO", "ESTALE", "ENOTCONN", "ETIMEDOUT", "EHOSTDOWN", "EHOSTUNREACH", "ENODEV", "ENXIO", "EREMOTEIO")
+    if hasattr(errno, name)
+)
+
+
+@dataclass(frozen=True)
+class ScanPlace:
+    """Where the scan lies on this computer; with the server's address of it where it does not stay here."""
+
+    path: str
+    server: Server | None = None
+    address: Address | None = None
+
+    def name_source(self, result: ScreeningResult) -> None:
+        """Put the address on the server in the place of a folder that will be gone."""
+        if self.server is None or self.address is None:
+            return
+        from ..pacs.address import written
+
+        series = result.input.series_instance_uid
+        result.input = replace(result.input, path=written(self.server, self.address.study_uid, series))
+
+
+@contextmanager
+def scan_place(study: BatchStudy) -> Iterator[ScanPlace]:
+    """Give the place of the study's scan; what was fetched for it is removed afterwards.
+
+    Raises UsageError for an address that is none, PacsError for what the server does not give.
+    """
+    from ..pacs.address import is_address, parse_address
+
+    if not is_address(study.ct):
+        yield ScanPlace(study.ct)
+        return
+    from ..pacs.fetching import fetch_study
+    from ..pacs.servers import find_server
+    from ..pacs.transport import Connection
+
+    address = parse_address(study.ct)
+    # A stack of a series that holds several is named by the series and a number; see `OsteoScreenLib.ct`.
+    series = address.series_uid or (study.series.partition("#")[0] if study.series else None)
+    with (
+        tempfile.TemporaryDirectory(prefix="osteoscreen-fetched-", ignore_cleanup_errors=True) as folder,
+        Connection(find_server(address.server)) as connection,
+    ):
+        fetched = Path(folder) / address.study_uid
+        fetch_study(connection, address.study_uid, fetched, series, threads=1)
+        yield ScanPlace(str(fetched / series if series else fetched), connection.server, address)
+
+
+def local_inputs(study: BatchStudy) -> list[str]:
+    """Return the paths that the study is read from on this computer."""
+    from ..pacs.address import is_address
+
+    paths = (study.ct, study.levels_from, study.masks)
+    return [path for path in paths if path is not None and not is_address(path)]
+
+
+def found_at(study: BatchStudy) -> tuple[str, str] | None:
+    """Return the device that the scan lies on and the scan's path, None where it is not there or on a server."""
+    for path in local_inputs(study)[:1]:
+        try:
+            return str(os.stat(path).st_dev), path
+        except (OSError, ValueError):
+            return None
+    return None
+
+
+def missing_input(study: BatchStudy) -> bool:
+    """Return whether anything that the study is read from is not there."""
+    return not all(_is_there(path) for path in local_inputs(study))
+
+
+def are_there(witnesses: Sequence[str]) -> bool:
+    """Return whether the scans that were there before all still are."""
+    return all(_is_there(path) for path in witnesses)
+
+
+def is_lost(error: BaseException) -> bool:
+    """Return whether an error, or what it came of, says that a share or a server could not be reached."""
+    from ..pacs.errors import Temporary
+
+    chained: BaseException | None = error
+    while chained is not None:
+        if isinstance(chained, Temporary) or (isinstance(chained, OSError) and chained.errno in _LOST):
+            return True
+        chained = chained.__cause__ or chained.__context__
+    return False
+
+
+def _is_there(path: str) -> bool:
+    try:
+        os.stat(path)
+    except (OSError, ValueError):
+        return False
+    return True

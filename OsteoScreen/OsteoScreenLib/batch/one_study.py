@@ -1,0 +1,169 @@
+"""One study of a batch, in the process that screens: from an order to an outcome, whatever happens on the way."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ..errors import BundleError, OsteoScreenError, StudyRefused
+from ..memory_limits import is_out_of_memory
+from ..output_kinds import chosen_kinds
+from ..request import AUTO, ScreeningRequest
+from ..results import ScreeningResult
+from . import inputs
+from .outcome import Order, Outcome, Trouble, troubled
+from .publish import REPORT, RESULT, SEGMENTATION, OutputProblem
+from .settings import versions
+from .study import State
+
+#: The check that refuses a study whose levels could not be suggested.
+_NOT_SUGGESTED = "level_suggestion"
+
+
+def start() -> dict[str, str]:
+    """Import what screening needs, on one thread; returns the versions. What cannot be imported is an outcome later."""
+    import SimpleITK
+    import torch
+
+    torch.set_num_threads(1)
+    SimpleITK.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
+    from .. import reports, results_io, screening, segmentation_io  # noqa: F401
+
+    return versions()
+
+
+def screen_order(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Screen the study of an order, write its outputs, and return the outcome; no error gets out of here."""
+    order = Order.from_json(document)
+    began = time.monotonic()
+    try:
+        outcome = _screened(order)
+    except Exception as error:
+        outcome = _of_error(order, error)
+    told = outcome.to_json()
+    return {**told, "seconds": round(time.monotonic() - began, 3), "found": inputs.found_at(order.study)}
+
+
+def _screened(order: Order) -> Outcome:
+    finished = order.place.finished()
+    if finished is not None:
+        return _of_result(finished, taken_over=True)
+    if versions() != order.versions:
+        return troubled(Trouble.UNUSABLE, _differs("versions", order.versions, versions()))
+    with inputs.scan_place(order.study) as scan:
+        return _of_result(_written(order, scan), taken_over=False)
+
+
+def _written(order: Order, scan: inputs.ScanPlace) -> ScreeningResult:
+    from ..reports import write_html
+    from ..reports.outputs import write_outputs
+    from ..results_io import write_result
+    from ..sagittal import SAGITTAL_SLICES
+    from ..screening import screen
+    from ..segmentation_io import write_segmentation
+
+    screening = screen(_request(order, scan.path))
+    _check_bundles(order, screening.result)
+    scan.name_source(screening.result)
+    screening.add_sagittal(SAGITTAL_SLICES)
+    screening.add_spine_view()
+    with order.place.writing() as folder:
+        write_html(screening.result, screening.pictures, folder / REPORT)
+        if screening.result.roi:
+            write_segmentation(screening.masks, screening.ct.geometry, folder / SEGMENTATION)
+        kinds = chosen_kinds(order.settings.write)
+        if kinds:
+            write_outputs(screening, folder, kinds)
+        write_result(screening.result, folder / RESULT)
+    return screening.result
+
+
+def _request(order: Order, ct: str) -> ScreeningRequest:
+    study, settings = order.study, order.settings
+    suggested = AUTO if settings.suggest and not study.has_levels else None
+    return ScreeningRequest(
+        ct=ct,
+        l1=study.l1 or suggested,
+        l2=study.l2 or suggested,
+        levels_from=study.levels_from,
+        snap=settings.snap,
+        masks=study.masks,
+        segmentation_model=settings.segmentation_model,
+        classification_model=settings.classification_model,
+        localisation_model=settings.localisation_model,
+        calibration=settings.calibration,
+        age_years=study.age_years,
+        sex=study.sex,  # type: ignore[arg-type]  # the manifest takes F and M alone
+        device=settings.device,
+        force=settings.force,
+        series=study.series,
+    )
+
+
+def _check_bundles(order: Order, result: ScreeningResult) -> None:
+    known = {(bundle["role"], bundle["sha256"]) for bundle in order.bundles}
+    strange = [bundle for bundle in result.bundles if (bundle.role, bundle.sha256) not in known]
+    if strange:
+        raise BundleError(
+            f"The {strange[0].role} bundle {strange[0].name} of the worker is not the one that this batch was begun "
+            "with; give all workers the same bundles."
+        )
+
+
+def _of_result(result: ScreeningResult, *, taken_over: bool) -> Outcome:
+    from ..reports.table import row_of
+    from .doubt import doubt
+
+    measures = {key: value for key, value in row_of(result).items() if value is not None}
+    refusals = [check for check in result.eligibility if check.outcome == "refuse"]
+    state, kind, reason = State.SCREENED, "", ""
+    if result.status != "screened":
+        state = State.NEEDS_LEVELS if {check.check for check in refusals} == {_NOT_SUGGESTED} else State.REFUSED
+        kind = ", ".join(dict.fromkeys(check.check for check in refusals))
+        reason = " ".join(check.message for check in refusals)
+    return Outcome(state, None, kind, reason, None, measures, doubt(result), taken_over)
+
+
+def _of_error(order: Order, error: Exception) -> Outcome:
+    if isinstance(error, OutputProblem):
+        return troubled(Trouble.OUTPUT, str(error))
+    if isinstance(error, (BundleError, ImportError)):
+        return troubled(Trouble.UNUSABLE, _sentence(error))
+    if is_out_of_memory(error):
+        return troubled(Trouble.MEMORY, "The memory did not suffice for it.")
+    if inputs.missing_input(order.study):
+        if inputs.are_there(order.witnesses):
+            return troubled(Trouble.MISSING, "What it is to be read from is not there.")
+        return troubled(Trouble.GONE, "Scans that were there before are not there any more: is their share mounted?")
+    if inputs.is_lost(error):
+        return troubled(Trouble.UNREACHABLE, _sentence(error))
+    if isinstance(error, StudyRefused):
+        return Outcome(State.REFUSED, None, type(error).__name__, str(error))
+    if isinstance(error, OsteoScreenError):
+        return Outcome(State.FAILED, None, type(error).__name__, str(error))
+    return Outcome(State.FAILED, None, "Unexpected", _sentence(error))
+
+
+def _sentence(error: Exception) -> str:
+    """Return an error in words; of one that nobody expected only where it was, for its text may name a patient."""
+    if isinstance(error, OsteoScreenError):
+        return str(error)
+    if isinstance(error, ImportError):
+        return f"The worker lacks the package {error.name or 'that screening needs'}; install it there."
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f" in {Path(frames[-1].filename).name}, line {frames[-1].lineno}" if frames else ""
+    return f"Something unexpected went wrong ({type(error).__name__}{where})."
+
+
+def _differs(what: str, ours: Mapping[str, str], theirs: Mapping[str, str]) -> str:
+    return (
+        f"A worker's {what} ({_listed(theirs)}) are not those that this batch was begun with ({_listed(ours)}); "
+        "install the same on all workers."
+    )
+
+
+def _listed(told: Mapping[str, str]) -> str:
+    return ", ".join(f"{name} {version}" for name, version in told.items())

@@ -1,0 +1,206 @@
+"""A small archive of phantoms as DICOM, and `osteoscreen batch` on it as a process of its own."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from dicom_files import write_series
+from phantom_ct import CENTRES, ORIGIN_RAS, PIXEL_MM, SLICE_MM, make_phantom
+from pydicom.uid import generate_uid
+from tiny_bundle import write_tiny_bundle
+from tiny_classifier import write_tiny_classifier
+
+import OsteoScreenLib
+from OsteoScreenLib.batch.audit import AUDIT
+from OsteoScreenLib.batch.publish import RESULT, SEAL, STAGING
+from OsteoScreenLib.batch.store import Store, study_folder
+from OsteoScreenLib.batch.study import State, StudyRow
+
+ENGINE = Path(OsteoScreenLib.__file__).resolve().parents[1]
+PATIENCE_S = 120.0
+
+#: What a test's process does at its start; see `Archive.with_fault`.
+_FAULT = """
+import os, sys
+def _fault(event, args):
+{body}
+sys.addaudithook(_fault)
+"""
+
+
+@dataclass(frozen=True)
+class Archive:
+    """``studies`` phantoms below ``folder``; each has another HU in L1, so that no result passes for another's."""
+
+    folder: Path
+    studies: int
+    prelude: list[Path] = field(default_factory=list)
+
+    @property
+    def ids(self) -> list[str]:
+        return [f"case-{n:03d}" for n in range(self.studies)]
+
+    def scan(self, study_id: str) -> Path:
+        return self.folder / "scans" / study_id
+
+    def manifest(self, name: str = "manifest.csv", **columns: Callable[[str], str]) -> Path:
+        """Write a list of all studies; ``columns`` change or add what they are named after."""
+        cells: dict[str, Callable[[str], str]] = {
+            "id": str,
+            "ct": lambda study_id: f"scans/{study_id}",
+            **{level.lower(): (lambda study_id, k=k: f"#{k}") for level, k in CENTRES.items() if level in ("L1", "L2")},
+            **columns,
+        }
+        path = self.folder / name
+        with path.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            writer.writerow(cells)
+            writer.writerows([cell(study_id) for cell in cells.values()] for study_id in self.ids)
+        return path
+
+    def words(self, out: Path, *more: str, manifest: Path | None = None) -> list[str]:
+        """The command line of `osteoscreen batch`, without the program."""
+        bundles = [f"--{role}-model={self.folder / role}" for role in ("segmentation", "classification")]
+        listed = str(manifest or self.folder / "manifest.csv")
+        return ["batch", listed, "-o", str(out), *bundles, "--device=cpu", "--force", *more]
+
+    def command(self, out: Path, *more: str, manifest: Path | None = None) -> list[str]:
+        return [sys.executable, "-m", "OsteoScreenLib", *self.words(out, *more, manifest=manifest)]
+
+    def environment(self) -> dict[str, str]:
+        paths = [*map(str, self.prelude), str(ENGINE)]
+        return {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1"}
+
+    def start(self, out: Path, *more: str, manifest: Path | None = None) -> subprocess.Popen[str]:
+        """Start the driver in a session of its own, so that a signal to its group reaches it and its workers alone."""
+        return subprocess.Popen(
+            self.command(out, *more, manifest=manifest),
+            env=self.environment(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    def run(self, out: Path, *more: str, manifest: Path | None = None) -> subprocess.CompletedProcess[str]:
+        """Run the driver to its end."""
+        process = self.start(out, *more, manifest=manifest)
+        try:
+            said, complained = process.communicate(timeout=PATIENCE_S)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
+        return subprocess.CompletedProcess(process.args, process.returncode, said, complained)
+
+    def with_fault(self, folder: Path, body: str) -> Archive:
+        """The archive, whose processes run ``body`` for every event of Python's audit hooks (``event``, ``args``).
+
+        So a study can kill its process, hang, or meet an error of the disk, where the program itself knows nothing
+        of it.
+        """
+        folder.mkdir(parents=True)
+        indented = "".join(f"    {line}\n" for line in body.strip().splitlines())
+        (folder / "sitecustomize.py").write_text(_FAULT.format(body=indented))
+        return Archive(self.folder, self.studies, [folder])
+
+
+def write_archive(folder: Path, studies: int) -> Archive:
+    """Write the scans, the bundles and the manifest."""
+    archive = Archive(folder, studies)
+    for n, study_id in enumerate(archive.ids):
+        write_series(
+            archive.scan(study_id),
+            make_phantom(L1=110.0 + 2 * n).hu,
+            spacing=SLICE_MM,
+            origin=(-ORIGIN_RAS[0], -ORIGIN_RAS[1], ORIGIN_RAS[2]),
+            PixelSpacing=[PIXEL_MM, PIXEL_MM],
+            SliceThickness=str(SLICE_MM),
+            StudyInstanceUID=generate_uid(),
+            FrameOfReferenceUID=generate_uid(),
+        )
+    write_tiny_bundle(folder / "segmentation")
+    write_tiny_classifier(folder / "classification")
+    archive.manifest()
+    return archive
+
+
+def rows(out: Path, *states: State) -> dict[str, StudyRow]:
+    """The rows of the only set, by id."""
+    with Store.read(out) as store:
+        (only,) = store.sets()
+        return {row.study.id: row for row in store.rows(only.id, *states)}
+
+
+def results(out: Path) -> dict[str, object]:
+    """What a batch found, without what differs between two runs of the same: times, tries and places."""
+    with Store.read(out) as store:
+        (only,) = store.sets()
+        found = {row.study.id: _told(out, only.id, row) for row in store.rows(only.id)}
+    assert list((out / only.id / STAGING).iterdir()) == []
+    return found
+
+
+def _told(out: Path, set_id: str, row: StudyRow) -> object:
+    measures = {key: value for key, value in row.measures.items() if key != "time_s"}
+    folder = study_folder(out, set_id, row.study.id)
+    if row.state not in (State.SCREENED, State.REFUSED):
+        assert not folder.exists()
+        return row.state.value, row.kind, measures
+    document = json.loads((folder / RESULT).read_text())
+    del document["timing_s"], document["input"]["path"]
+    files = sorted(path.name for path in folder.iterdir())
+    return row.state.value, row.kind, measures, row.doubt, files, document, (folder / SEAL).read_text()
+
+
+def events(out: Path) -> list[dict]:
+    """The log, each line of which is JSON and numbered one by one."""
+    lines = [json.loads(line) for line in (out / AUDIT).read_text().splitlines()]
+    assert [line["n"] for line in lines] == list(range(1, len(lines) + 1))
+    return lines
+
+
+def children(pid: int, words: str) -> list[int]:
+    """The processes below ``pid`` whose command line has ``words`` in it."""
+    import psutil
+
+    found = []
+    try:
+        for process in psutil.Process(pid).children(recursive=True):
+            try:
+                if words in " ".join(process.cmdline()):
+                    found.append(process.pid)
+            except psutil.Error:
+                continue
+    except psutil.NoSuchProcess:
+        pass
+    return found
+
+
+def waited(condition: Callable[[], object], seconds: float = PATIENCE_S) -> object:
+    """Wait until the condition holds, and return what it returned."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        found = condition()
+        if found:
+            return found
+        time.sleep(0.02)
+    raise AssertionError("it did not come to pass")
+
+
+def finished_ids(out: Path) -> list[str]:
+    """Studies whose folders are there, as the disk shows them while a driver runs."""
+    return [path.parent.name for path in out.glob(f"set-*/??/*/{RESULT}")]
+
+
+def each(items: list[str], every: int) -> Iterator[str]:
+    """Every so-manieth item, beginning with the first."""
+    yield from items[::every]
