@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tracemalloc
+import warnings
 
 import numpy as np
 import pydicom
@@ -93,6 +94,18 @@ def deflate_bomb(folder):
     path.write_bytes(head + path.read_bytes()[132:start] + bomb)
 
 
+def raw_words(words, others):
+    """Write other bytes in the place of some, in every file."""
+
+    def make(folder):
+        for path in write_series(folder, HU):
+            data = path.read_bytes()
+            assert words in data
+            path.write_bytes(data.replace(words, others, 1))
+
+    return make
+
+
 def unknown_syntax(folder):
     for path in write_series(folder, HU):
         path.write_bytes(path.read_bytes().replace(b"1.2.840.10008.1.2.1\0", b"1.2.840.10008.9.9.9\0", 1))
@@ -135,6 +148,8 @@ DAMAGED = {
     "video": video_syntax,
     "deflate bomb": deflate_bomb,
     "colour": series_with(SamplesPerPixel=3),
+    "a transfer syntax of control characters": raw_words(b"1.2.840.10008.1.2.1\0", b"1.2.840.10008.1\x92\x1b.1\0"),
+    "a value representation that is none": raw_words(b"\x08\x00\x3e\x10LO", b"\x08\x00\x3e\x10L\xd6"),
     "only a scout": series_with(ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"]),
     "segmentation": series_with(Modality="SEG"),
 }
@@ -150,6 +165,28 @@ def test_damage_ends_in_one_sentence(tmp_path, make, capfd):
     message = sentence(caught)
     assert "SECRET" not in message and "Secret" not in message
     assert "".join(capfd.readouterr()) == ""
+
+
+def test_a_sequence_that_is_a_number_holds_nothing(tmp_path):
+    """The voltage under the tag of the contrast agent's sequence, found by Testing/fuzz_dicom.py."""
+    raw_words(b"\x18\x00\x60\x00DS", b"\x18\x00\x12\x00DS")(tmp_path)
+    ct = open_ct(tmp_path)
+    assert ct.acquisition.kvp is None and ct.acquisition.contrast is None
+    np.testing.assert_array_equal(ct.volume(), HU)
+
+
+@pytest.mark.parametrize("line", [("1e308", "0"), ("1", "-1e300"), ("-2e5", "0")])
+def test_a_line_to_hu_that_is_no_ct_is_refused(tmp_path, line):
+    write_series(tmp_path, HU, edit=lambda dataset, k: setattr(dataset, "RescaleType", "HU"))
+    for path in tmp_path.iterdir():
+        dataset = pydicom.dcmread(path)
+        dataset.RescaleSlope, dataset.RescaleIntercept = line
+        dataset.save_as(path)
+    ct = open_ct(tmp_path)
+    assert finding(ct, "rescale").outcome == "refuse"
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert not np.isnan(ct.slice(1)).any()
 
 
 @pytest.mark.parametrize("name", ["RLE", "JPEG 2000", "JPEG-LS", "JPEG lossless"])

@@ -54,7 +54,10 @@ _YEARS_PER = {"Y": 1.0, "M": 1 / 12, "W": 7 / _DAYS_PER_YEAR, "D": 1 / _DAYS_PER
 
 
 def read_acquisition(frames: Sequence[Frame]) -> Acquisition:
-    """The acquisition of a series whose slices are in order; raises `InputError` where its file is gone."""
+    """The acquisition of a series whose slices are in order.
+
+    Raises `InputError` where its file is gone, or its header cannot be understood.
+    """
     frame = frames[len(frames) // 2]
     try:
         with frame.path.open("rb") as file, warnings.catch_warnings():
@@ -62,6 +65,8 @@ def read_acquisition(frames: Sequence[Frame]) -> Acquisition:
             return acquisition_of(read_dataset(file, ACQUISITION_TAGS)[0], frame.index or 0)
     except OSError:
         raise InputError(f"{frame.path.name} can no longer be opened; the series changed while it was read.") from None
+    except Exception:  # elements that were not looked at until now; a damaged one provokes whatever it may in pydicom
+        raise InputError(f"The header of {frame.path.name} is damaged; copy or export the series again.") from None
 
 
 def acquisition_of(dataset: Dataset, index: int = 0) -> Acquisition:

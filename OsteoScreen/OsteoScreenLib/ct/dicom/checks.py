@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pydicom.uid import UID
-
 from ...errors import InputError
 from ...results import Check
 from ..study import OUTSIDE_HU
-from .decoding import can_decode
+from .decoding import can_decode, syntax_name
 from .files import Found
 from .header import Frame
 from .series import Stack
@@ -17,13 +15,16 @@ from .series import Stack
 #: Padding above this HU could be tissue or lung: such a "padding value" is left alone.
 _PADDING_CEILING_HU = -900.0
 
+#: No slope and no intercept of a line to HU is larger: the extended CT scale, of metal, ends at 30710 HU.
+_LARGEST_RESCALE = 1e5
+
 
 def require_decodable(frames: Sequence[Frame]) -> None:
     """Raise `InputError` where the pixels are stored in a way that cannot be decoded (looked at, not tried)."""
     for syntax in {f.transfer_syntax for f in frames}:
         if not can_decode(syntax):
             raise InputError(
-                f"The images are compressed as {UID(syntax).name}, which cannot be decoded here; "
+                f"The images are compressed as {syntax_name(syntax)}, which cannot be decoded here; "
                 "convert the series to an uncompressed or JPEG 2000 transfer syntax."
             )
     for frame in frames:
@@ -48,6 +49,8 @@ def rescale(frames: Sequence[Frame]) -> Check:
         return Check("rescale", "refuse", message)
     if any(f.slope == 0 for f in frames):
         return Check("rescale", "refuse", "The rescale slope is zero, so every pixel would be the same.", 0.0)
+    if any(max(abs(f.slope or 0.0), abs(f.intercept or 0.0)) > _LARGEST_RESCALE for f in frames):
+        return Check("rescale", "refuse", "The rescale slope or intercept is no CT's; export the series again.")
     units = {f.rescale_type for f in frames} - {"", "HU"}
     if units:
         message = f"The values are {', '.join(sorted(units))}, not HU; take the series that is in HU."

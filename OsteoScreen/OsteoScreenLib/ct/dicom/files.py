@@ -113,6 +113,7 @@ def _add_frames(path: Path, found: Found) -> str | None:
             size = os.fstat(file.fileno()).st_size
             dataset, offset, span, syntax = read_dataset(file, HEADER_TAGS)
             whole = syntax in _NATIVE or _fragments_fit(file, offset, size)
+            kind = "" if "Rows" in dataset else _sop_class(dataset)
     except InvalidDicomError:
         return "that are not DICOM"
     except OSError:
@@ -120,7 +121,6 @@ def _add_frames(path: Path, found: Found) -> str | None:
     except Exception:  # a damaged header provokes whatever it may in pydicom
         return DAMAGED
     if "Rows" not in dataset:
-        kind = dataset.file_meta.get("MediaStorageSOPClassUID") or dataset.get("SOPClassUID") or ""
         return DAMAGED if kind in ("", *CT_CLASSES) else "DICOM objects without an image"
     if span <= 0 or not whole:
         return TRUNCATED
@@ -131,6 +131,10 @@ def _add_frames(path: Path, found: Found) -> str | None:
     except Exception:
         return DAMAGED
     return _adopt(frames, span, found)
+
+
+def _sop_class(dataset: Dataset) -> str:
+    return str(dataset.file_meta.get("MediaStorageSOPClassUID") or dataset.get("SOPClassUID") or "")
 
 
 def _fragments_fit(file: BinaryIO, offset: int, size: int) -> bool:

@@ -39,8 +39,9 @@ class DicomSource:
         stored = self._stored(frame)
         self.decoded_slices += 1
         hu = stored.astype(np.float32)
-        hu *= np.float32(1.0 if frame.slope is None else frame.slope)
-        hu += np.float32(frame.intercept or 0.0)
+        with np.errstate(over="ignore", invalid="ignore"):  # of a line that is no CT's, which `checks.rescale` refuses
+            hu *= np.float32(1.0 if frame.slope is None else frame.slope)
+            hu += np.float32(frame.intercept or 0.0)
         if frame.padding is not None and padding_is_plausible(frame):
             hu[(stored >= frame.padding[0]) & (stored <= frame.padding[1])] = OUTSIDE_HU
         return hu

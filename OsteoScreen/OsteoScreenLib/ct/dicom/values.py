@@ -9,6 +9,7 @@ from typing import Any
 
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
+from pydicom.sequence import Sequence
 from pydicom.tag import BaseTag, Tag
 
 
@@ -62,9 +63,9 @@ class Header:
         return whole - 0x10000 if signed and whole is not None and whole > 0x7FFF else whole
 
     def sequence(self, keyword: str) -> list[Header]:
-        """The items of a sequence."""
+        """The items of a sequence; none where a damaged header makes something else of it."""
         value = self._dataset.get(keyword)
-        return [Header(item) for item in value] if value else []
+        return [Header(item) for item in value] if isinstance(value, Sequence) else []
 
     def __contains__(self, keyword: str) -> bool:
         return tag_of(keyword) in self._dataset
