@@ -94,6 +94,10 @@ def deflate_bomb(folder):
     path.write_bytes(head + path.read_bytes()[132:start] + bomb)
 
 
+def elsewhere(keyword, value):
+    return lambda dataset, k: setattr(dataset, keyword, value)
+
+
 def raw_words(words, others):
     """Write other bytes in the place of some, in every file."""
 
@@ -142,6 +146,8 @@ DAMAGED = {
     "enormous rows": raw_edit(b"(\x00\x10\x00US", 0, b"\xff\xff"),
     "no rows": raw_edit(b"(\x00\x10\x00US", 0, b"\0\0"),
     "more rows than pixels": raw_edit(b"(\x00\x10\x00US", 0, b"\x90\0"),
+    "a position beyond the horizon": series_with(edit=elsewhere("ImagePositionPatient", [0, 0, 1e17])),
+    "a thickness beyond all": series_with(edit=elsewhere("SliceThickness", 1e300)),
     "odd bits": raw_edit(b"(\x00\x01\x01US", 0, b"\x40\0"),
     "odd high bit": series_with(HighBit=12),
     "unknown transfer syntax": unknown_syntax,

@@ -33,6 +33,9 @@ MAX_FILES = 200_000
 
 _MAX_PIXELS_ACROSS = 8192
 
+#: Nothing in a scanner is a kilometre away or thick; arithmetic with such numbers ends in infinities.
+_FARTHEST_MM = 1e6
+
 #: How a DICOM data set begins that lost its preamble: group 0008 (or 0002), little endian, a low element.
 _BARE_STARTS = (b"\x08\x00", b"\x02\x00")
 
@@ -163,6 +166,8 @@ def _adopt(frames: list[Frame], span: int, found: Found) -> str | None:
         return "scouts"
     if not all(f.position and f.orientation and f.spacing for f in frames):
         return "images without a position in the patient"
+    if any(abs(length) > _FARTHEST_MM for f in frames for length in _lengths(f)):
+        return DAMAGED
     if not (0 < first.rows <= _MAX_PIXELS_ACROSS and 0 < first.columns <= _MAX_PIXELS_ACROSS):
         return DAMAGED
     if (
@@ -172,6 +177,11 @@ def _adopt(frames: list[Frame], span: int, found: Found) -> str | None:
         return TRUNCATED
     found.frames.extend(frames)
     return None
+
+
+def _lengths(frame: Frame) -> Iterator[float]:
+    yield from (*frame.place("position"), *frame.place("orientation"), *frame.place("spacing"))
+    yield frame.thickness or 0.0
 
 
 _NOT_IMAGES = frozenset(("SEG", "RTDOSE", "RTSTRUCT", "RTPLAN", "SR", "PR", "KO", "DOC", "REG", "FID", "RWV"))
