@@ -1,40 +1,53 @@
-"""How much a reader should look at a result first."""
+"""How much a reader should look at a result first: one number, to put a list in order and for nothing else."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
-from ..densitometry.bmd import limits_within_uncertainty
-from ..reports.opinion import UNDECIDED_WITHIN
 from ..results import ScreeningResult
 
-# Conventions that order a list, and no probabilities: what the study itself can be wrong about weighs most.
-_DISAGREES, _UNDECIDED, _NEAR_LIMIT, _WARNING = 0.5, 0.2, 0.2, 0.05
+# What each cause is worth by itself: conventions of this program, so that the order is that of a reader's questions
+# (is it the right vertebra, is it the right outline, do the two methods agree), not probabilities of an error.
+#: A level that nobody confirmed, at least; and where nothing says how probable its name is.
+UNCONFIRMED_AT_LEAST, UNCONFIRMED_UNKNOWN = 0.2, 0.5
+#: Class and measured category are not the same.
+DISAGREEMENT = 0.5
+#: Of a class whose two highest probabilities are equal; it falls to nothing as the highest nears 1.
+UNDECIDED = 0.4
+#: One check that gave a warning.
+WARNING = 0.1
 
 
-def doubt(result: ScreeningResult) -> float | None:
-    """Return 0 (nothing speaks against it) to 1 for a screened study, None for a refused one.
+def doubt_of(result: ScreeningResult) -> float:
+    """Return the doubt of a result, 0 (nothing to ask) to 1.
 
-    What speaks against a result is joined as if each were independent: the outlines' lack of confidence, that of the
-    names of suggested levels, a class that parts from the BMD's, a network that is undecided, a BMD within its
-    uncertainty of a limit, and each warning.
+    Each cause has a share d of its own: a level that nobody confirmed, 1 less the probability of its name (at least
+    0.2; 0.5 where none is known); an outline, 1 less its confidence; class and category that differ, 0.5; a class, 0.4
+    less as much as its highest probability leads; each warning, 0.1. They join as if each could spoil the result by
+    itself: 1 - (1 - d1)(1 - d2)…
+
+    It is 0 for a result that a reader has decided on, and for a study that was refused, of which nothing was measured.
     """
-    if result.status != "screened":
-        return None
-    reasons = [1.0 - roi.confidence for roi in result.roi.values()]
-    if result.numbering is not None:
-        reasons += [1.0 - level.probability for level in result.numbering.levels.values()]
+    if result.status != "screened" or result.decisions:
+        return 0.0
+    return 1.0 - math.prod(1.0 - min(max(cause, 0.0), 1.0) for cause in _causes(result))
+
+
+def _causes(result: ScreeningResult) -> Iterator[float]:
+    named = result.numbering.levels if result.numbering is not None else {}
+    for name, level in result.levels.items():
+        if not level.confirmed:
+            probability = named[name].probability if name in named else 1.0 - UNCONFIRMED_UNKNOWN
+            yield max(UNCONFIRMED_AT_LEAST, 1.0 - probability)
+    for roi in result.roi.values():
+        yield 1.0 - roi.confidence
     if result.agreement is False:
-        reasons.append(_DISAGREES)
-    if _is_undecided(result):
-        reasons.append(_UNDECIDED)
-    if result.densitometry is not None and limits_within_uncertainty(result.densitometry):
-        reasons.append(_NEAR_LIMIT)
-    reasons += [_WARNING for check in result.eligibility if check.outcome != "pass"]
-    return round(1.0 - math.prod(1.0 - min(max(reason, 0.0), 1.0) for reason in reasons), 4)
-
-
-def _is_undecided(result: ScreeningResult) -> bool:
-    shares = (result.classification and result.classification.probabilities) or {}
-    ranked = sorted(shares.values(), reverse=True)
-    return len(ranked) > 1 and ranked[0] - ranked[1] < UNDECIDED_WITHIN
+        yield DISAGREEMENT
+    probabilities = (result.classification and result.classification.probabilities) or {}
+    if len(probabilities) > 1:
+        first, second = sorted(probabilities.values(), reverse=True)[:2]
+        yield UNDECIDED * (1.0 - (first - second))
+    for check in result.eligibility:
+        if check.outcome == "warn":
+            yield WARNING
