@@ -115,7 +115,7 @@ def _check_bundles(order: Order, result: ScreeningResult) -> None:
 
 def _of_result(result: ScreeningResult, *, taken_over: bool) -> Outcome:
     from ..reports.table import row_of
-    from .doubt import doubt
+    from .doubt import doubt_of
 
     measures = {key: value for key, value in row_of(result).items() if value is not None}
     refusals = [check for check in result.eligibility if check.outcome == "refuse"]
@@ -124,7 +124,7 @@ def _of_result(result: ScreeningResult, *, taken_over: bool) -> Outcome:
         state = State.NEEDS_LEVELS if {check.check for check in refusals} == {_NOT_SUGGESTED} else State.REFUSED
         kind = ", ".join(dict.fromkeys(check.check for check in refusals))
         reason = " ".join(check.message for check in refusals)
-    return Outcome(state, None, kind, reason, None, measures, doubt(result), taken_over)
+    return Outcome(state, None, kind, reason, None, measures, doubt_of(result), taken_over)
 
 
 def _of_error(order: Order, error: Exception) -> Outcome:
