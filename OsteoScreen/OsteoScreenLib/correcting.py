@@ -78,6 +78,7 @@ def screen_corrected(
             device=correction.device,
             force=correction.force,
             earlier=correction.earlier,
+            earlier_dates=old.result.identity is not None,
         ),
         progress,
     )
