@@ -20,7 +20,7 @@ import requests
 ORTHANC = shutil.which("Orthanc") or "/usr/sbin/Orthanc"
 PLUGIN = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
 USER, PASSWORD = "reader", "s3cret-word"
-_PATIENCE_S = 30.0
+_PATIENCE_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -34,20 +34,20 @@ class Orthanc:
         """Ask its own REST interface, past everything that is tested."""
         session = requests.Session()
         session.trust_env = False
-        return session.get(f"{self.root}/{path}", auth=(USER, PASSWORD), timeout=10)
+        return session.get(f"{self.root}/{path}", auth=(USER, PASSWORD), timeout=_PATIENCE_S)
 
     def take(self, content: bytes) -> None:
         """Store a DICOM file, likewise."""
         session = requests.Session()
         session.trust_env = False
-        session.post(f"{self.root}/instances", data=content, auth=(USER, PASSWORD), timeout=10).raise_for_status()
+        session.post(f"{self.root}/instances", data=content, auth=(USER, PASSWORD), timeout=_PATIENCE_S).raise_for_status()
 
     def clear(self) -> None:
         """Delete every patient."""
         session = requests.Session()
         session.trust_env = False
         for patient in self.ask("patients").json():
-            session.delete(f"{self.root}/patients/{patient}", auth=(USER, PASSWORD), timeout=10)
+            session.delete(f"{self.root}/patients/{patient}", auth=(USER, PASSWORD), timeout=_PATIENCE_S)
 
     def stored(self) -> dict[str, bytes]:
         """The files that it holds, by SOP Instance UID."""

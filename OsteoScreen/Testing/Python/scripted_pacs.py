@@ -19,7 +19,7 @@ from OsteoScreenLib.pacs.servers import find_server
 from OsteoScreenLib.pacs.transport import Connection, Patience
 
 #: As many attempts as there are, without the pauses.
-FAST = Patience(connect_s=2, read_s=0.5, first_wait_s=0.01, longest_wait_s=0.02)
+FAST = Patience(first_wait_s=0.01, longest_wait_s=0.02)
 
 #: What a test does with a request in place of the right answer; it returns whether it answered.
 Fault = Callable[[Request], bool]

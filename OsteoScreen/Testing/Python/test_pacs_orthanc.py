@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -136,14 +137,14 @@ def test_wrong_credentials_are_said_and_not_shown(orthanc, tmp_path, capsys, mon
 # ---- killed half-way
 
 
-def forwarding(orthanc: Orthanc, pause_s: float):
-    """Stands before Orthanc, passes everything on, and takes its time with each object."""
+def forwarding(orthanc: Orthanc, *, hurry: threading.Event | None = None):
+    """Stands before Orthanc, passes everything on, and takes its time with each object until it is to hurry."""
     session = requests.Session()
     session.trust_env = False
 
     def forward(request: Request) -> None:
-        if "/instances/" in request.path:
-            time.sleep(pause_s)
+        if hurry is not None and not hurry.is_set() and "/instances/" in request.path:
+            time.sleep(0.3)
         headers = {k: v for k, v in request.headers.items() if k in ("Authorization", "Accept", "Content-Type")}
         answer = session.request(request.method, orthanc.root + request.path, headers=headers, data=request.body)
         request.answer(answer.content, answer.headers.get("Content-Type", ""), answer.status_code)
@@ -155,10 +156,11 @@ def test_a_fetch_that_was_killed_goes_on_where_it_was(orthanc, tmp_path):
     study, files = stored_study(orthanc, tmp_path / "ct", body(40))
     back = tmp_path / "back"
     environment = {**os.environ, "PYTHONPATH": str(ENGINE)}
-    with scripted(forwarding(orthanc, 0.05)) as slow:
+    hurry = threading.Event()
+    with scripted(forwarding(orthanc, hurry=hurry)) as slow:
         command = [sys.executable, "-m", "OsteoScreenLib", "pacs", "fetch", slow.url, study, "-o", str(back)]
         process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        end = time.monotonic() + 30
+        end = time.monotonic() + 60
         while len(list(back.rglob("*.dcm"))) < 8:
             assert process.poll() is None and time.monotonic() < end
             time.sleep(0.01)
@@ -167,6 +169,7 @@ def test_a_fetch_that_was_killed_goes_on_where_it_was(orthanc, tmp_path):
         there = {path.name: path.read_bytes() for path in back.rglob("*.dcm")}
         assert 8 <= len(there) < 40
         slow.requests.clear()
+        hurry.set()
         assert subprocess.run(command, env=environment, capture_output=True, check=False).returncode == 0
         again = {request.path.rpartition("/")[2] + ".dcm" for request in slow.requests if "/instances/" in request.path}
     assert len(again) == 40 - len(there)
@@ -267,7 +270,7 @@ def test_results_that_were_not_all_sent_go_without_screening_again(orthanc, phan
     _, soft, masks = phantom_study
     out, before = tmp_path / "out", set(orthanc.stored())
     command = ["screen", str(soft[0].parent), "--masks", str(masks), "--force", "-o", str(out), "--write", "dicom"]
-    forward = forwarding(orthanc, 0)
+    forward = forwarding(orthanc)
 
     def break_down_once(request: Request) -> None:
         request.status(403) if len(server.requests) == 3 else forward(request)
