@@ -40,7 +40,8 @@ class Orthanc:
         """Store a DICOM file, likewise."""
         session = requests.Session()
         session.trust_env = False
-        session.post(f"{self.root}/instances", data=content, auth=(USER, PASSWORD), timeout=_PATIENCE_S).raise_for_status()
+        where = f"{self.root}/instances"
+        session.post(where, data=content, auth=(USER, PASSWORD), timeout=_PATIENCE_S).raise_for_status()
 
     def clear(self) -> None:
         """Delete every patient."""
