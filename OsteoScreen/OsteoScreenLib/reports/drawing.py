@@ -156,7 +156,8 @@ def sagittal_view(picture: SagittalPicture, level_slices: Sequence[tuple[str, in
     lines: list[LevelLine] = []
     for row, name in sorted((picture.row_of_slice(k), name) for name, k in level_slices):
         y = round((row + 0.5) * row_step, 2)
-        crowded = bool(lines) and y - lines[-1].y < 1.5 * text
+        # Under its line where another level, or the direction's letter at the top, leaves no room above.
+        crowded = y < 2.6 * text or (bool(lines) and y - lines[-1].y < 1.5 * text)
         lines.append(LevelLine(name, y, round(y + 1.05 * text if crowded else y - 0.35 * text, 2)))
     return replace(figure, scale_bar=bar, lines=lines)
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import html
+import http.server
 import io
 import json
 import os
 import re
 import shutil
 import subprocess
+import threading
 import time
 from html.parser import HTMLParser
 from itertools import pairwise
@@ -378,24 +380,33 @@ def chromium(tmp_path_factory: pytest.TempPathFactory):
 
 
 PROBE = """<script>addEventListener("load", () => {
+  const box = item => item.getBoundingClientRect();
+  const all = (what, of) => [...(of || document).querySelectorAll(what)];
   const hidden = () => getComputedStyle(document.querySelector(".picture .line.inset") || document.body).display;
+  const meets = (a, b) => a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom;
   const before = hidden();
-  const box = document.querySelector(".switch-inset");
-  if (box) box.click();
+  const off = document.querySelector(".switch-inset");
+  if (off) off.click();
+  const met = (one, n, letters) => letters.slice(n + 1).filter(other => meets(box(one), box(other)))
+    .map(other => `${one.textContent} on ${other.textContent}`);
+  const crowded = all("svg.picture").flatMap(svg => all(".letter", svg).flatMap(met));
+  const parted = all(".switch").filter(item => Math.abs(box(item).top - box(item.nextElementSibling).top) > 20);
+  const cut = all("thead th").filter(item => item.scrollWidth > item.clientWidth + 1);
   parent.postMessage({
     width: innerWidth, needed: document.documentElement.scrollWidth, before: before, after: hidden(),
     requests: performance.getEntriesByType("resource").map(entry => entry.name).filter(name => !/^data:/.test(name)),
-    letters: Math.min(...[...document.querySelectorAll(".letter")].map(item => item.getBoundingClientRect().height)),
-    images: [...document.querySelectorAll("image")].filter(item => item.getBoundingClientRect().width < 90).length
+    letters: Math.min(...all(".letter").map(item => box(item).height)),
+    images: all("image").filter(item => box(item).width < 90).length,
+    crowded: crowded, parted: parted.length, cut: cut.length, drawn: all(".picture .line.inset").length > 0
   }, "*");
 });</script>"""
 
 
 def test_no_overflow_from_phone_to_workstation(chromium, pages: dict[str, str], tmp_path: Path) -> None:
-    frames, widths = [], (360, 800, 1400)
-    for number, page in enumerate(
-        [pages["disagreeing"], pages["refused"], render_html(poisoned("W" * 300), pictures())]
-    ):
+    """Each page at each width: nothing overflows or is cut, and no letter lies on another."""
+    frames, widths = [], (360, 390, 800, 1600)
+    shown = {name: page for name, page in pages.items() if name not in ("screened", "accepted", "corrected")}
+    for number, page in enumerate([*shown.values(), render_html(poisoned("W" * 300), pictures())]):
         copy = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', PROBE, page)
         (tmp_path / f"{number}.html").write_text(copy, encoding="utf-8")
         frames += [f'<iframe src="{number}.html" style="width:{width}px;height:800px"></iframe>' for width in widths]
@@ -404,18 +415,50 @@ def test_no_overflow_from_phone_to_workstation(chromium, pages: dict[str, str], 
         'document.getElementById("found").textContent = JSON.stringify(found); });</script>'
     )
     (tmp_path / "frames.html").write_text(collect + "".join(frames), encoding="utf-8")
-    dump = chromium("--virtual-time-budget=20000", "--dump-dom", (tmp_path / "frames.html").as_uri()).decode()
+    dump = chromium("--virtual-time-budget=40000", "--dump-dom", (tmp_path / "frames.html").as_uri()).decode()
     found = json.loads(html.unescape(dump.split('<pre id="found">')[1].split("</pre>")[0]))
     assert len(found) == len(frames)
     assert {item["width"] for item in found} == set(widths)
     for item in found:
         assert item["needed"] <= item["width"]
         assert item["requests"] == []
-        assert item["images"] == 0
+        assert (item["images"], item["crowded"], item["parted"], item["cut"]) == (0, [], 0, 0), item
         assert item["letters"] is None or item["letters"] >= 8
-    drawn = [item for item in found if item["before"] == "inline"]
-    assert len(drawn) == 2 * 3
-    assert all(item["after"] == "none" for item in drawn)
+    drawn = [item for item in found if item["drawn"]]
+    assert len(drawn) == 6 * len(widths)
+    assert all((item["before"], item["after"]) == ("inline", "none") for item in drawn)
+
+
+class _Asked(http.server.BaseHTTPRequestHandler):
+    """Keeps the address of every request to anybody."""
+
+    def do_GET(self) -> None:
+        self.server.asked.append(f"{self.headers['Host']}{self.path}")  # type: ignore[attr-defined]
+        self.send_response(204)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_no_request_leaves_the_page(chromium, pages: dict[str, str], tmp_path: Path) -> None:
+    """The browser would ask our server for any address; a page full of addresses asks for none."""
+    fetch = '"><img src=http://evil.example/a.png><link rel=stylesheet href=http://evil.example/b.css>url(http://evil.example/c)'
+    (tmp_path / "hostile.html").write_text(render_html(poisoned(fetch), pictures()), encoding="utf-8")
+    (tmp_path / "whole.html").write_text(pages["followed up"], encoding="utf-8")
+    (tmp_path / "control.html").write_text("<img src=http://evil.example/control.png>", encoding="utf-8")
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Asked)
+    server.asked = []  # type: ignore[attr-defined]
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        for name in ("hostile", "whole", "control"):
+            rules = f"--host-resolver-rules=MAP * 127.0.0.1:{server.server_port}"
+            chromium(rules, "--virtual-time-budget=5000", "--dump-dom", (tmp_path / f"{name}.html").as_uri())
+    finally:
+        server.shutdown()
+        server.server_close()
+    # Chromium has errands of its own; only the control page's picture was ours.
+    assert [address for address in server.asked if "evil" in address] == ["evil.example/control.png"]  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
