@@ -19,6 +19,11 @@ _OTHER_COLOUR = (0.0, 0.62, 0.451)
 _RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0])
 
 
+def colour_of(name: str) -> tuple[float, float, float]:
+    """Return the colour of a level's outline, red, green and blue from 0 to 1."""
+    return _COLOURS.get(name, _OTHER_COLOUR)
+
+
 def write_segmentation(
     masks: Mapping[str, tuple[int, np.ndarray]], geometry: Geometry, path: str | os.PathLike[str]
 ) -> Path:
@@ -78,7 +83,7 @@ def _header(names: list[str], labels: np.ndarray, geometry: Geometry, first: int
 
 def _segment(index: int, name: str, size: tuple[int, int, int]) -> list[str]:
     prefix = f"Segment{index}_"
-    colour = " ".join(f"{part:.3f}" for part in _COLOURS.get(name, _OTHER_COLOUR))
+    colour = " ".join(f"{part:.3f}" for part in colour_of(name))
     code = _VERTEBRA_CODES.get(name)
     kind = f"SCT^{code}^{name} vertebra" if code else "SCT^51282000^Bone structure of spine"
     extent = " ".join(f"0 {length - 1}" for length in size)

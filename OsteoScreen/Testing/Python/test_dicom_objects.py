@@ -16,6 +16,7 @@ import pydicom
 import pytest
 from dicom_files import write_enhanced
 from dicom_object_study import PLACEMENTS, Files, write_files, write_placed
+from highdicom.color import CIELabColor
 from PIL import Image
 
 from OsteoScreenLib import decisions
@@ -188,6 +189,9 @@ def test_the_segments_say_what_they_are_and_what_drew_them(files, tmp_path):
         ("66794005", "SCT"),
         ("14293000", "SCT"),
     ]
+    # The colours of the page and of segmentation.seg.nrrd: orange and sky blue.
+    shown = [CIELabColor.from_dicom_value(s.RecommendedDisplayCIELabValue).to_rgb() for s in seg.SegmentSequence]
+    np.testing.assert_allclose(shown, [(230, 159, 0), (86, 180, 233)], atol=3)
     for segment in seg.SegmentSequence:
         assert segment.SegmentAlgorithmType == "AUTOMATIC"
         algorithm = segment.SegmentationAlgorithmIdentificationSequence[0]

@@ -7,9 +7,11 @@ import warnings
 import numpy as np
 import numpy.typing as npt
 from highdicom import AlgorithmIdentificationSequence, PlanePositionSequence
+from highdicom.color import CIELabColor
 from highdicom.seg import SegmentAlgorithmTypeValues, Segmentation, SegmentationTypeValues, SegmentDescription
 
 from ...errors import UsageError
+from ...segmentation_io import colour_of
 from . import codes, values
 from .content import not_confirmed
 from .making import MAKER, Making
@@ -124,6 +126,7 @@ def _segment(making: Making, name: str, number: int) -> SegmentDescription:
         algorithm_identification=algorithm,
         tracking_uid=making.tracking[name],
         tracking_id=f"{name} vertebral body",
+        display_color=CIELabColor.from_rgb(*(255 * part for part in colour_of(name))),
     )
     # For which highdicom has no parameter.
     segment.SegmentDescription = _described(making, name)
