@@ -204,6 +204,32 @@ def test_compressed_pixels_cut_short(tmp_path, name, lost):
         open_ct(tmp_path)
 
 
+@pytest.mark.parametrize("height", [b"\0\0", b"\xff\xff", b"\0\x29"])
+@pytest.mark.parametrize(
+    ("name", "frame_header"),
+    [("JPEG lossless", b"\xff\xc3\x00\x0b\x10"), ("JPEG-LS", b"\xff\xf7\x00\x0b\x10"), ("JPEG 2000", b"\xff\x51")],
+)
+def test_a_picture_of_another_size_than_the_headers_is_never_decoded(tmp_path, name, frame_header, height):
+    """With a height of zero libjpeg never ends; found by Testing/fuzz_dicom.py."""
+    for path in write_series(tmp_path, HU[:2], syntax=SYNTAXES[name]):
+        data = bytearray(path.read_bytes())
+        at = data.index(frame_header, data.index(b"\xe0\x7f\x10\x00")) + len(frame_header)
+        at += 10 if name == "JPEG 2000" else 0
+        data[at : at + 2] = height
+        path.write_bytes(data)
+    with pytest.raises(InputError, match="2 with a damaged header"):
+        open_ct(tmp_path)
+
+
+def test_a_coloured_capture_among_the_images_is_no_damage(tmp_path):
+    paths = write_series(tmp_path, HU, syntax=SYNTAXES["JPEG 2000"])
+    dataset = pydicom.dcmread(paths[0])
+    dataset.SamplesPerPixel, dataset.SOPInstanceUID, dataset.Rows = 3, "1.2.3.4.5", 7
+    dataset.save_as(tmp_path / "capture")
+    ct = open_ct(tmp_path)
+    assert finding(ct, "files").outcome == "pass" and ct.geometry.shape[0] == len(HU)
+
+
 def rle_nonsense(data):
     return data[:-1000] + bytes(100) + np.random.default_rng(0).bytes(892) + data[-8:]
 

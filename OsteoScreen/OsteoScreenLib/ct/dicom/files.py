@@ -23,7 +23,9 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, 
 
 from ...errors import InputError
 from ...progress import Progress
+from .codestream import agrees
 from .header import CT_CLASSES, HEADER_TAGS, Frame, frames_of
+from .values import Header
 
 #: A deflated image may not grow beyond this when it is inflated: a whole Enhanced CT of 1000 slices of 512 x 512.
 MAX_INFLATED_BYTES = 1 << 29
@@ -115,7 +117,7 @@ def _add_frames(path: Path, found: Found) -> str | None:
             warnings.simplefilter("ignore")
             size = os.fstat(file.fileno()).st_size
             dataset, offset, span, syntax = read_dataset(file, HEADER_TAGS)
-            whole = syntax in _NATIVE or _fragments_fit(file, offset, size)
+            whole = syntax in _NATIVE or _pictures_fit(file, offset, size, dataset)
             kind = "" if "Rows" in dataset else _sop_class(dataset)
     except InvalidDicomError:
         return "that are not DICOM"
@@ -140,20 +142,26 @@ def _sop_class(dataset: Dataset) -> str:
     return str(dataset.file_meta.get("MediaStorageSOPClassUID") or dataset.get("SOPClassUID") or "")
 
 
-def _fragments_fit(file: BinaryIO, offset: int, size: int) -> bool:
+def _pictures_fit(file: BinaryIO, offset: int, size: int, dataset: Dataset) -> bool:
     """Whether the fragments of compressed pixel data fit into the file (DICOM PS3.5 A.4).
 
-    Some decoders fill in what a cut file lacks without a word, so this has to be seen beforehand.
+    Some decoders fill in what a cut file lacks without a word, so this has to be seen beforehand. Raises ValueError
+    where a picture says to be of another size than the header.
     """
     file.seek(offset)
     if file.read(12)[8:] != b"\xff\xff\xff\xff":
         return True
+    header = Header(dataset)
+    rows, columns = header.short("Rows") or 0, header.short("Columns") or 0
+    is_grey = (header.short("SamplesPerPixel") or 1) == 1
     at = offset + 12
     while at + 8 <= size:
         file.seek(at)
         tag, length = struct.unpack("<4sI", file.read(8))
         if tag == b"\xfe\xff\xdd\xe0":
             return True
+        if is_grey and not agrees(file, at + 8, length, rows, columns):
+            raise ValueError("a picture of another size")
         at += 8 + length
     return at == size
 
