@@ -39,7 +39,7 @@ _PATHS = (ROOT / "OsteoScreen", ROOT / "OsteoScreen" / "Testing" / "Python", ROO
 #: Address space of a child. Reading a series of three slices takes 0.2 GB beside the libraries' 1 GB.
 MEMORY_BYTES = 3 << 30
 #: A case takes 30 ms; a child that says nothing for so long hangs, on a busy machine too.
-MOST_SECONDS = 60.0
+MOST_SECONDS = 120.0
 #: CPU seconds of one case, of which there are three slices: more is no hang, but would be with a real series.
 SLOW_CPU_SECONDS = 5.0
 #: What a child may grow by between its two-hundredth case, when all libraries are loaded, and its last.
@@ -283,6 +283,8 @@ def fuzz(seed: int, count: int, workers: int, findings: Path, *, real: bool = Tr
             for outcome in run(corpus, seed, part):
                 with lock:
                     kinds[outcome.kind] += 1
+                    if sum(kinds.values()) % 1000 == 0:
+                        print(json.dumps(dict(kinds)), flush=True)
                     if outcome.is_finding:
                         wrong.append(outcome)
                         print(json.dumps(asdict(outcome)), flush=True)
