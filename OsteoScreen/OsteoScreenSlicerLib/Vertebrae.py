@@ -162,6 +162,11 @@ class StudyVertebrae:
         if list(display.GetViewNodeIDs()) != wanted:
             display.SetViewNodeIDs(wanted)
 
+    def isVisible(self):
+        """Return whether there is a chain with names in it, and it is shown."""
+        display = self.node.GetDisplayNode() if self.node is not None else None
+        return display is not None and bool(display.GetVisibility()) and self.node.GetNumberOfControlPoints() > 0
+
     def setVisible(self, visible):
         """Show or hide the chain, where there is one."""
         if self.node is not None and self.node.GetDisplayNode() is not None:

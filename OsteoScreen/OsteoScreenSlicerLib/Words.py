@@ -33,9 +33,9 @@ _RULES = (
     (r"\(--l1=-812\.5 in mm, or --l1=#123\)", lambda: _("(section 2)")),
     (r"with --l1 and --l2\b|with --l1 \(and --l2\)|with --l[12]\b", lambda: _("in section 2")),
     (r", such as --l[12]=-812\.5 or --l[12]=#123", lambda: _(" in section 2")),
-    # Where a vertebra's name is one further up, the names have gone down, which is what the reader sees and presses.
-    (r"one vertebra further up has", lambda: _("one vertebra lower (Shift+Down) has")),
-    (r"one vertebra further down has", lambda: _("one vertebra higher (Shift+Up) has")),
+    # Where a vertebra's name is one further up, the names have gone down, which is what the reader sees.
+    (r"one vertebra further up has", lambda: _("one vertebra lower has")),
+    (r"one vertebra further down has", lambda: _("one vertebra higher has")),
     (r"with --levels-from\b", lambda: _("with From segmentation")),
     (r"Say where the scan lies now with --ct\b", lambda: _("Load the scan into Slicer")),
     (r"fetch it with `osteoscreen pacs fetch`, and say where it lies with --ct\b",

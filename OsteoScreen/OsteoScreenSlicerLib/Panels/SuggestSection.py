@@ -159,6 +159,10 @@ class SuggestSection(Section):
                 StudyVertebrae(nodes.volumeNode).setVisible(nodes.volumeNode.GetID() == chainOf)
         if study is not None:
             study.show(Views.sliceNodes(slicer.mrmlScene), Views.viewNodes(slicer.mrmlScene))
+            levels = study.nodes.levels
+            if levels is not None and levels.GetDisplayNode() is not None:
+                # The chain has the same names in the same places.
+                levels.GetDisplayNode().SetPointLabelsVisibility(not study.isVisible())
 
     def _showButtons(self, study):
         running = bool(self.panel.run.running)

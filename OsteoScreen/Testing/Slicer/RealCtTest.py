@@ -53,6 +53,9 @@ def register(files):
 class FilesByUid:
     """Where the files are; the module asks a DICOM database for nothing else."""
 
+    # Slicer's own annotations of the views look no further then.
+    isOpen = False
+
     def __init__(self, files):
         self._files = files
 

@@ -266,6 +266,11 @@ class SuggestTest(SuggestTestCase):
         self.assertEqual(self.ui.suggestionLabel.text, "")
         self.choose(self.volume)
         self.assertTrue(chain.GetDisplayNode().GetVisibility())
+        labels = self.volume.GetNodeReference("OsteoScreenLevels").GetDisplayNode()
+        self.assertFalse(labels.GetPointLabelsVisibility(), "L1 and L2 would be written over the chain's")
+        slicer.mrmlScene.RemoveNode(chain)
+        self.settle()
+        self.assertTrue(labels.GetPointLabelsVisibility())
         self.assertIsNone(other.GetNodeReference("OsteoScreenVertebrae"))
 
     def test_a_script_is_suggested_the_same(self):
