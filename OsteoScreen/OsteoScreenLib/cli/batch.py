@@ -32,8 +32,17 @@ _MOST_WORKERS = 1024
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``batch`` to ``parser``."""
-    parser.add_argument("manifest", metavar="MANIFEST", help="the studies, one row each (CSV or Parquet)")
+    parser.add_argument(
+        "manifest",
+        metavar="MANIFEST",
+        help="the studies: a list (CSV or Parquet, one row each), a folder tree, or dicomweb:SERVER?StudyDate=…",
+    )
     parser.add_argument("-o", "--output", metavar="OUT", required=True, help="the folder of the store and the outputs")
+    finding = parser.add_argument_group("what of a folder tree; see `OsteoScreenLib.batch.tree`")
+    finding.add_argument("--ct-pattern", metavar="PATTERN", help="take only scans whose path below the folder fits")
+    finding.add_argument(
+        "--levels-pattern", metavar="PATTERN", help="take the levels from the segmentation that fits, beside each scan"
+    )
     workers = parser.add_argument_group("who screens")
     workers.add_argument("--workers", metavar="N", type=int, help="processes on this computer (one for each core)")
     workers.add_argument(
@@ -83,12 +92,18 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _batch(arguments: argparse.Namespace) -> Batch:
     from ..batch.display import Display
-    from ..batch.manifest import read_manifest
     from ..batch.running import Batch
+    from ..batch.sources import read_studies
 
     return Batch(
         out=Path(arguments.output),
-        studies=lambda: read_manifest(arguments.manifest, print_error),
+        studies=lambda: read_studies(
+            arguments.manifest,
+            levels_pattern=arguments.levels_pattern,
+            ct_pattern=arguments.ct_pattern,
+            leave_out=[arguments.output],
+            tell=print_error,
+        ),
         settings=_settings(arguments),
         open_workers=lambda: _cluster(arguments),
         listen=Display,
