@@ -10,7 +10,6 @@ from ..errors import OsteoScreenError, UsageError
 from ..output_kinds import DICOM_KINDS, kinds_in
 from ..request import LEVEL_NAMES
 from .console import ConsoleProgress, print_lines
-from .output import refuse_overwriting
 from .replacing import alone_in, replacing
 from .screen import OWN_FILES, REPORT, RESULT, SEGMENTATION, write_screening
 from .writing import print_unwritten, written_lines
@@ -58,7 +57,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Decide on one result; returns 0.
 
-    Everything that lies beside the result is written again; what the study can no longer give is removed, and said.
+    Everything that lies beside the result is written again, after all inputs were read, so that these may be files of
+    the folder; what the study can no longer give is removed, and said.
 
     Raises UsageError, InputError, BundleError, StudyRefused or OsteoScreenError with the reason; then nothing is
     changed.
@@ -71,9 +71,6 @@ def run(arguments: argparse.Namespace) -> int:
     folder = Path(arguments.folder)
     if not (folder / RESULT).is_file():
         raise UsageError(f"{folder} holds no {RESULT}; name the folder that `osteoscreen screen` wrote.")
-    # The outlines alone may be an input: the reader may have corrected them where they lie.
-    own = [name for name in OWN_FILES if name != SEGMENTATION]
-    refuse_overwriting(folder, own, [arguments.ct, arguments.masks, arguments.calibration])
     with alone_in(folder), ConsoleProgress() as progress:
         stored = (folder / RESULT).read_bytes()
         before = _read(folder)

@@ -253,6 +253,14 @@ def test_an_outline_that_was_corrected_where_it_lies_is_measured(everything, fil
     assert main(["decide", str(everything), "--accept", "--by", "Second"]) == 0
 
 
+def test_the_dicom_segmentation_of_the_folder_is_read_before_it_is_replaced(everything, capsys):
+    before = contents(everything)
+    words = ["--l2", "#7", "--masks", str(everything / "seg.dcm"), "--by", "N. N."]
+    assert main(["decide", str(everything), "--correct", *words]) == 2
+    assert "hold no L2 on its slice #7" in capsys.readouterr().err
+    assert contents(everything) == before
+
+
 @pytest.mark.parametrize("decision", [["--accept"], ["--discard"], ["--correct", "--l2", "#7"]])
 def test_an_outline_that_was_changed_and_not_given_is_refused(plain, files, capsys, decision):
     edit_outline(plain / "segmentation.seg.nrrd", "L1", rows=2)
