@@ -94,7 +94,7 @@ class Files:
 
     def outlined(self, **asked: Any) -> Screening:
         """Outlined by the small network, so that there are a bundle and a probability map."""
-        return self.screened(masks=None, segmentation_model=self.folder / "outliner", **asked)
+        return self.screened(**{"masks": None, "segmentation_model": self.folder / "outliner", **asked})
 
 
 def write_files(folder: Path) -> Files:

@@ -212,6 +212,17 @@ def test_what_a_reader_drew_is_called_so(files, tmp_path, study, creator):
     assert seg.get("ContentCreatorName", "") == creator
 
 
+def test_a_networks_outline_that_a_reader_corrected_is_semiautomatic(files, tmp_path):
+    before = files.outlined()
+    found = files.outlined(masks={"L1": files.screened().outlines["L1"].mask})
+    found.result = decisions.corrected(found.result, before.result, "A. Reader", MOMENT, outlines=["L1"])
+    write_dicom_objects(found, tmp_path, kinds=["seg"])
+    segments = pydicom.dcmread(tmp_path / "seg.dcm").SegmentSequence
+    assert [segment.SegmentAlgorithmType for segment in segments] == ["SEMIAUTOMATIC", "AUTOMATIC"]
+    for segment in segments:
+        assert segment.SegmentationAlgorithmIdentificationSequence[0].AlgorithmName == "tiny"
+
+
 def test_a_level_that_nobody_confirmed_is_called_so_in_every_object(files, tmp_path):
     screening = unconfirmed(files)
     write_dicom_objects(screening, tmp_path, kinds=["seg", "sr", "capture"])
