@@ -13,7 +13,7 @@ from .Levels import StudyLevels
 from .Results import StudyResult, documentOf, levelsNow
 from .StudyNodes import LEVEL_NAMES
 
-ACCEPTED, CORRECTED, DISCARDED = "accepted", "corrected", "discarded"
+DECISIONS = ACCEPTED, CORRECTED, DISCARDED = "accepted", "corrected", "discarded"
 # Marks, on a result's node, which outline of a level was measured.
 _MEASURED = "OsteoScreen.measured.{}"
 
@@ -46,35 +46,35 @@ class DecisionLogic:
         """Discard the result: it stays for the record, and everything says not to use it. Otherwise as ``accept``."""
         return self._decide(DISCARDED, volumeNode, by, comment, LEVEL_NAMES)
 
-    def whyNot(self, volumeNode, decision, names=LEVEL_NAMES):
-        """Return why a decision cannot be made now, in words; empty where it can."""
+    def whyNot(self, volumeNode, names=LEVEL_NAMES):
+        """Return {decision: why it cannot be made now, in words, empty where it can}."""
         document = StudyResult(volumeNode).document() if volumeNode is not None else None
         if document is None:
-            return _("There is no result to decide on yet; press Screen first.")
+            return dict.fromkeys(DECISIONS, _("There is no result to decide on yet; press Screen first."))
         if document["status"] != "screened":
-            return _("The study was refused, so there is no result to decide on.")
-        if decision == DISCARDED:
-            return ""
+            return dict.fromkeys(DECISIONS, _("The study was refused, so there is no result to decide on."))
         edited = self._classification.editedSince(volumeNode, document)
         old = StudyResult(volumeNode).remeasure(levelsNow(volumeNode, names), edited)
         if old:
             told = _("{reasons} Press Measure and classify first, so that what is signed is what was measured.")
-            return told.format(reasons=" ".join(old))
+            reason = told.format(reasons=" ".join(old))
+            return {ACCEPTED: reason, CORRECTED: reason, DISCARDED: ""}
         changes = changed(volumeNode)
-        if decision == ACCEPTED and changes:
-            told = _("You changed {changes} since the result before, so sign this one as corrected.")
-            return told.format(changes=", ".join(changes))
-        if decision == CORRECTED and not changes:
-            return _(
-                "Nothing is corrected yet: move a level or edit an outline, press Measure and classify, and sign that."
-            )
-        return ""
+        told = _("You changed {changes} since the result before, so sign this one as corrected.")
+        nothing = _(
+            "Nothing is corrected yet: move a level or edit an outline, press Measure and classify, and sign that."
+        )
+        return {
+            ACCEPTED: told.format(changes=", ".join(changes)) if changes else "",
+            CORRECTED: "" if changes else nothing,
+            DISCARDED: "",
+        }
 
     def _decide(self, decision, volumeNode, by, comment, names):
         from OsteoScreenLib import decisions
         from OsteoScreenLib.results_io import assemble
 
-        reason = self.whyNot(volumeNode, decision, names)
+        reason = self.whyNot(volumeNode, names)[decision]
         if reason:
             raise ModuleError(reason)
         study = StudyResult(volumeNode)

@@ -30,6 +30,8 @@ class ExportLogic:
         self._tasks = tasks
         self._classification = classification
         self.packages = ExtraPackages("requirements-export.txt")
+        # The DICOM objects that were made, by their folder, which is that of one result.
+        self._objects = {}
 
     # -- scripts: these return when the work is done
 
@@ -57,14 +59,13 @@ class ExportLogic:
     def saveDicom(self, volumeNode, folder):
         """Write the result's DICOM objects into a folder; returns their paths. Otherwise as ``savePage``."""
         self.packages.require()
-        written = self._made(volumeNode) or self._run(self._dicom(volumeNode))
-        return copyInto(written, folder)
+        return copyInto(self._makeDicom(volumeNode), folder)
 
     def addToDatabase(self, volumeNode):
         """Add the result's DICOM objects to Slicer's DICOM database; returns their paths. Otherwise as ``savePage``."""
         self.packages.require()
         Database.checkOpen()
-        written = self._made(volumeNode) or self._run(self._dicom(volumeNode))
+        written = self._makeDicom(volumeNode)
         Database.add(written)
         return written
 
@@ -87,7 +88,7 @@ class ExportLogic:
             onDone(accept(made))
             return
         message = self._dicom(volumeNode)
-        send(worker, message, lambda done: accept(done["written"]), onDone, onError, onProgress)
+        send(worker, message, lambda done: accept(self._remember(message, done)), onDone, onError, onProgress)
 
     # -- what can be done
 
@@ -146,9 +147,19 @@ class ExportLogic:
         """Return the paths of the DICOM objects that were made of the result as it is now; empty without them."""
         if self.whyNoDicom(volumeNode):
             return []
-        folder = self._folder(volumeNode)
-        names = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
-        return [os.path.join(folder, name) for name in names if name.endswith(".dcm")]
+        paths = self._objects.get(self._folder(volumeNode), [])
+        return paths if all(os.path.isfile(path) for path in paths) else []
+
+    def _makeDicom(self, volumeNode):
+        made = self._made(volumeNode)
+        if made:
+            return made
+        message = self._dicom(volumeNode)
+        return self._remember(message, {"written": self._run(message)})
+
+    def _remember(self, message, done):
+        self._objects[message["to"]] = done["written"]
+        return done["written"]
 
     @staticmethod
     def _run(message):

@@ -6,8 +6,9 @@ The name and the remark are no part of the parameter node: a scene that someone 
 import slicer
 from slicer.i18n import tr as _
 
-from ..Decisions import ACCEPTED, CORRECTED, DISCARDED, changed
+from ..Decisions import ACCEPTED, CORRECTED, DECISIONS, DISCARDED, changed
 from ..Results import StudyResult
+from ..Words import inPanel
 from .Section import Section
 
 _READER_SETTING = "OsteoScreen/Reader"
@@ -37,8 +38,9 @@ class DecisionSection(Section):
         volume = self.panel.volumeNode
         self.ui.decisionLabel.text = self._describe(volume)
         named, running = bool(self.ui.readerLineEdit.text.strip()), bool(self.panel.run.running)
+        reasons = self._whyNot(volume)
         for decision, (button, tip) in self._buttons.items():
-            reason = self._whyNot(volume, decision)
+            reason = reasons[decision]
             if not reason and not named:
                 reason = _("Type who decides first.")
             button.enabled = not reason and not running
@@ -70,11 +72,11 @@ class DecisionSection(Section):
             panel.run.say(_("✓ {sentence}").format(sentence=decision_sentence(result)))
             panel.updatePanel()
 
-    def _whyNot(self, volume, decision):
+    def _whyNot(self, volume):
         try:
-            return self.logic.decisions.whyNot(volume, decision, self.panel.names)
+            return self.logic.decisions.whyNot(volume, self.panel.names)
         except Exception as error:  # a CT that cannot be measured, or a result of another version
-            return str(error)
+            return dict.fromkeys(DECISIONS, inPanel(str(error)))
 
     def _describe(self, volume):
         """Return the decisions on the result in words, the one in force first."""

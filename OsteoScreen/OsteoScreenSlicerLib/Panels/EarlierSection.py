@@ -120,8 +120,8 @@ def _row(result):
         name if level["confirmed"] else _("{level} (not confirmed)").format(level=name)
         for name, level in document["levels"].items()
     )
-    category = density["category"] if density else document["status"]
     decisions = document.get("decisions") or []
     if decisions and decisions[-1]["decision"] == "discarded":
-        category = _("discarded")
+        return scan, levels, "–", _("discarded"), "–"
+    category = density["category"] if density else document["status"]
     return scan, levels, bmd, category, found.get("category") or "–"

@@ -17,6 +17,8 @@ class KeepSection(Section):
 
     def __init__(self, panel):
         Section.__init__(self, panel)
+        # Why no DICOM object can be made of the result, in words; empty where one can. As of the last update.
+        self.whyNoDicom = ""
         ui = self.ui
         ui.reportButton.connect("clicked()", lambda: self._ask(_("HTML page (*.html)"), "report.html", self.savePage))
         ui.pdfButton.connect("clicked()", lambda: self._ask(_("PDF (*.pdf)"), "report.pdf", self.savePdf))
@@ -33,20 +35,13 @@ class KeepSection(Section):
         for button in (self.ui.reportButton, self.ui.pdfButton, self.ui.csvButton, self.ui.resultButton):
             button.enabled = there and not running
         self.ui.tableButton.enabled = there
-        reason = self.whyNoDicom()
+        self.whyNoDicom = reason = self._whyNoDicom()
         self.ui.dicomLabel.text = reason if there else ""
         self.ui.dicomLabel.visible = bool(self.ui.dicomLabel.text)
         tip = _("Segmentation, report of measurements (SR), pictures and PDF of this result, as DICOM objects.")
         for button in (self.ui.databaseButton, self.ui.dicomFolderButton):
             button.enabled = not reason and not running
             button.toolTip = reason or tip
-
-    def whyNoDicom(self):
-        """Return why no DICOM object can be made of the result, in words; empty where one can."""
-        try:
-            return self.logic.exports.whyNoDicom(self.panel.volumeNode)
-        except Exception as error:  # a CT that cannot be measured, or a result of another version
-            return inPanel(str(error))
 
     def savePage(self, path):
         """Save the page of the result to a file."""
@@ -96,6 +91,12 @@ class KeepSection(Section):
         """Show the table of every measure in the views."""
         with self.attempt(_("The table could not be shown.")):
             self.logic.showTable(self.panel.volumeNode)
+
+    def _whyNoDicom(self):
+        try:
+            return self.logic.exports.whyNoDicom(self.panel.volumeNode)
+        except Exception as error:  # a CT that cannot be measured, or a result of another version
+            return inPanel(str(error))
 
     def _ask(self, kind, name, save):
         path = qt.QFileDialog.getSaveFileName(slicer.util.mainWindow(), _("Save the result"), name, kind)

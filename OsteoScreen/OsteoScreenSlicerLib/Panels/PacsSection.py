@@ -53,7 +53,7 @@ class PacsSection(Section):
         ui.findStudiesButton.enabled = bool(host) and not running
         ui.fetchSeriesButton.enabled = bool(host) and not running and self._chosenSeries() is not None
         ui.studiesTable.enabled = ui.seriesTable.enabled = not running
-        whyNot = reason or self.panel.keep.whyNoDicom()
+        whyNot = reason or self.panel.keep.whyNoDicom
         ui.sendObjectsButton.text = _("Send this result to {host}").format(host=host) if host else _("Send this result")
         told = _("Send the segmentation, SR, pictures and PDF of this result to {host}, with the patient's identity.")
         ui.sendObjectsButton.toolTip = whyNot or told.format(host=host)
@@ -184,7 +184,7 @@ class PacsSection(Section):
         studies, more = found
         self._forgetPassword()
         self._showStudies(studies)
-        told = _("{count} studies with CT.") if studies else _("No study with CT fits; change what is searched for.")
+        told = _("Studies with CT: {count}.") if studies else _("No study with CT fits; change what is searched for.")
         told = told.format(count=len(studies))
         self._say(told + (" " + _("There are more; narrow the search.") if more else ""))
 

@@ -29,6 +29,8 @@ class ResultSection(Section):
         self.ui.outdatedLabel.text = told.format(reasons=" ".join(outdated)) if outdated else ""
         self._showBmd(result)
         self._showClass(result)
+        for label in (self.ui.classLabel, self.ui.agreementLabel):
+            label.visible = bool(label.text)
         against = [check for check in result.eligibility if check.outcome != "pass"] if result is not None else []
         showChecks(self.ui.warningsTable, against)
 

@@ -152,7 +152,8 @@ class DecisionTest(OsteoScreenTestCase):
         self.assertIn("do not use them", self.ui.bmdLabel.text)
         self.assertNotIn(f"{bmd:.0f}", self.ui.bmdLabel.text)
         self.assertTrue(self.ui.normalBar.isHidden())
-        self.assertEqual(self.ui.earlierTable.item(0, 3).text(), "discarded")
+        row = [self.ui.earlierTable.item(0, column).text() for column in range(2, 5)]
+        self.assertEqual(row, ["–", "discarded", "–"])
         self.assertEqual(self.rows()[1][:3], ["decision", "in force", "discarded"])
         self.assertIn(f"Discarded by {READER}", self.page())
 
