@@ -97,7 +97,7 @@ def test_the_sheet_says_what_the_page_says() -> None:
     text = told(unconfirmed())
     for words in (
         "Bone density of L1 (not confirmed) and L2", "! Level not confirmed.", "± 12", "mg/cm³ CaHA",
-        "osteopenia range of the QCT criterion", "Class from the network: osteopenia", "109.2", "116.4", "104.5",
+        "range of the QCT criterion", "Class from the network: osteopenia", "109.2", "116.4", "104.5",
         "Made with 140 kVp; prefer a series at 120 kVp.", "BMD = 0.9236 × (1.053 × HU) − 1.66 mg/cm³ CaHA",
         "the scanner's own calibration", "study-segmentation 1.0.0", "Research use only", "not DXA",
         "does not exclude disease", "2026-11-26 09:30 UTC", "L1 not confirmed",
