@@ -27,6 +27,8 @@ MOST_STUDIES = 1000
 #: And when it holds so much more than after its first study [MB]. What the largest scan needs stays with the process's
 #: allocator and is used again; more than this is no longer that.
 MOST_GROWTH_MB = 1024.0
+#: How often a child that ends while it starts is started again.
+_STARTS = 3
 #: How long a killed process may take to end [s]; one that hangs in a dead share's read ends when the share does.
 _END_S = 10.0
 
@@ -184,9 +186,18 @@ class Screener:
     def _ready(self) -> Child:
         if self._child is not None and self._child.is_worn:
             self.close()
-        if self._child is None:
+        for attempt in range(1, _STARTS + 1):
+            if self._child is not None:
+                break
             self._child = Child()
-            self._child.start()
+            try:
+                self._child.start()
+            except ChildUnusable:
+                self.close()
+                # Whoever looks for memory may have ended this one too, and no study is at fault yet.
+                if attempt == _STARTS:
+                    raise
+        assert self._child is not None
         return self._child
 
     def _lost(self, trouble: Trouble, reason: str, began: float) -> dict[str, Any]:

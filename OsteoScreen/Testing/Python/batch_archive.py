@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -89,6 +89,8 @@ class Archive:
             stderr=subprocess.PIPE,
             text=True,
             start_new_session=True,
+            # Whoever runs the tests in the background has SIGINT ignored, and so would the driver.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler) and None,
         )
 
     def run(self, out: Path, *more: str, manifest: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -199,8 +201,3 @@ def waited(condition: Callable[[], object], seconds: float = PATIENCE_S) -> obje
 def finished_ids(out: Path) -> list[str]:
     """Studies whose folders are there, as the disk shows them while a driver runs."""
     return [path.parent.name for path in out.glob(f"set-*/??/*/{RESULT}")]
-
-
-def each(items: list[str], every: int) -> Iterator[str]:
-    """Every so-manieth item, beginning with the first."""
-    yield from items[::every]
