@@ -6,6 +6,7 @@ import dataclasses
 import io
 import re
 import subprocess
+from collections.abc import Callable
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -82,7 +83,7 @@ def drawn_in(sheet: bytes, tmp_path: Path) -> np.ndarray:
 
 @pytest.mark.usefixtures("_reader")
 @pytest.mark.parametrize("make", [screened, suggested, disagreeing, followed_up, refused, whole_result])
-def test_nothing_runs_into_the_margins(make, tmp_path: Path) -> None:
+def test_nothing_runs_into_the_margins(make: Callable[[], ScreeningResult], tmp_path: Path) -> None:
     result = with_text(make(), lambda _: LONG["words"], iter(range(10_000)))
     result.levels = {name: dataclasses.replace(level, name=name) for name, level in result.levels.items()}
     for shown in (make(), result):
