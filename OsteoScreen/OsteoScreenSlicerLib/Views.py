@@ -19,6 +19,8 @@ VIEWS = {
 }
 # A view through the body is nearer to its middle than this: half the width of a lumbar body (Panjabi 1992).
 _THROUGH_BODY_MM = 22.0
+# What is shown about the spine: the next vertebrae, and the ribs' beginnings.
+_ABOUT_MM = 70.0
 # Bone window of the display (centre, width in HU): trabecular bone and cortex both keep their shades.
 _WINDOW, _LEVEL = 1000.0, 250.0
 
@@ -101,16 +103,33 @@ def goTo(levels, name):
             node.JumpSliceByOffsetting(*(float(value) for value in position))
 
 
-def showSpine(levels, ras):
+def showSpine(levels, points, through):
     """Have a sagittal and a coronal view of the CT shown, both through a point of its spine.
 
-    :param ras: the point (RAS mm); None leaves the views where they are.
+    Where the layout that is on lacks one, it gives way to the module's own, whose views are brought near to the spine.
+
+    :param points: what has to be seen of the spine (RAS mm).
+    :param through: the point (RAS mm) that the views cut.
     """
-    if not {"Sagittal", "Coronal"} <= {node.GetOrientation() for node in _shownViews(levels.volumeNode)}:
+    near = not {"Sagittal", "Coronal"} <= {node.GetOrientation() for node in _shownViews(levels.volumeNode)}
+    if near:
         showLayout(levels.volumeNode, levels)
     for node in sliceNodes(levels.volumeNode.GetScene()):
-        if ras is not None and node.GetOrientation() in ("Sagittal", "Coronal"):
-            node.JumpSliceByOffsetting(*(float(value) for value in ras))
+        if node.GetOrientation() not in ("Sagittal", "Coronal"):
+            continue
+        if near and node.GetLayoutName() in VIEWS.values():
+            _frame(node, np.asarray(points, dtype=float))
+        node.JumpSliceByOffsetting(*(float(value) for value in through))
+
+
+def _frame(node, points):
+    """Move a slice view in its plane, and zoom it, so that it shows points with what lies about them, and no more."""
+    width, height, depth = node.GetFieldOfView()
+    low, high = points.min(axis=0), points.max(axis=0)
+    scale = max((high[2] - low[2] + 2 * _ABOUT_MM) / height, 2 * _ABOUT_MM / width)
+    if scale < 1:
+        node.SetFieldOfView(width * scale, height * scale, depth)
+    node.JumpSliceByCentering(*(float(value) for value in (low + high) / 2))
 
 
 def isShowing(levels, name):

@@ -146,7 +146,7 @@ class SuggestSection(Section):
         vertebrae = study.vertebrae()
         if vertebrae:
             middle = study.vertebra("L1") or vertebrae[len(vertebrae) // 2]
-            Views.showSpine(levels, middle.centre)
+            Views.showSpine(levels, [vertebra.centre for vertebra in vertebrae], middle.centre)
         for name in reversed(names):
             Views.goTo(levels, name)
 

@@ -159,8 +159,8 @@ class BundleTest(OsteoScreenTestCase):
     def test_the_shipped_bundles_are_offered_with_their_cards(self):
         box = self.ui.cardComboBox
         names = [box.itemText(index) for index in range(box.count)]
-        self.assertEqual(names, ["bone-status-model1", "bone-status-model2", "vertebral-body-dcnn"])
-        box.setCurrentIndex(2)
+        self.assertLessEqual({"bone-status-model1", "bone-status-model2", "vertebral-body-dcnn"}, set(names))
+        box.setCurrentIndex(box.findData("vertebral-body-dcnn"))
         self.assertIn("SHA-256", self.ui.cardBrowser.toPlainText())
         self.assertIn("vertebral-body-dcnn", self.ui.cardBrowser.toPlainText())
         self.ui.verifyBundleButton.click()
