@@ -58,7 +58,7 @@ def read_used(described: Any) -> UsedSuggestion | None:
         return None
     try:
         return UsedSuggestion(_numbering(described["numbering"]), BundleUse(**described["bundle"]))
-    except (KeyError, TypeError, AttributeError):
+    except (KeyError, TypeError, ValueError, AttributeError):
         raise UsageError("The message's suggested is not what a suggestion answered; ask for one again.") from None
 
 
