@@ -193,7 +193,8 @@ class PacsSection(Section):
         self._say(_("Choose a series, and press Fetch and load."))
 
     def _onFetched(self, volumeNode):
-        self.panel.parameterNode.inputVolume = volumeNode
+        # The panel may have been left meanwhile, and follows no parameter node then.
+        self.logic.getParameterNode().inputVolume = volumeNode
         self._say(_("✓ {name} is in Slicer's DICOM database, and chosen as the CT.").format(name=volumeNode.GetName()))
 
     def _onSent(self, results):
