@@ -17,8 +17,8 @@ from .task import screen_on_worker
 if TYPE_CHECKING:
     from distributed import Client, Future, LocalCluster
 
-#: How long a scheduler may be away before it is given up [s].
-SCHEDULER_S = 30.0
+#: Dask's own setting of how long a scheduler may be away before it is given up; 30 s where nobody changed it.
+_PATIENCE = "distributed.comm.timeouts.connect"
 #: How long a local cluster may be without any worker; each is restarted when it dies [s].
 _NO_WORKER_S = 120.0
 #: How long the number of threads is believed [s].
@@ -60,7 +60,7 @@ class Cluster:
                 silence_logs=logging.CRITICAL,
                 preload=["OsteoScreenLib.batch.task"],
             )
-        return cls(Client(local, timeout=SCHEDULER_S), local, "The local cluster")
+        return cls(Client(local), local, "The local cluster")
 
     @classmethod
     def connect(cls, address: str) -> Cluster:
@@ -68,9 +68,12 @@ class Cluster:
 
         Raises UsageError for what is neither, ClusterLost where nobody answers.
         """
+        import dask
+        from dask.utils import parse_timedelta
         from distributed import Client
 
         _quieten()
+        patience_s = parse_timedelta(dask.config.get(_PATIENCE))
         called = f"The scheduler at {address}"
         try:
             if address.endswith(".json"):
@@ -78,9 +81,9 @@ class Cluster:
                     raise UsageError(
                         f"There is no scheduler file {address}; give its address, such as tcp://host:8786."
                     )
-                client = Client(scheduler_file=address, timeout=SCHEDULER_S)
+                client = Client(scheduler_file=address, timeout=patience_s)
             else:
-                client = Client(address, timeout=SCHEDULER_S)
+                client = Client(address, timeout=patience_s)
         except (OSError, ValueError) as error:
             raise ClusterLost(
                 f"{called} does not answer; start it (`dask scheduler`), and the same command goes on."
@@ -166,7 +169,7 @@ class Cluster:
         if self._client.status in ("closed", "closing"):
             raise ClusterLost(f"{self._called} is gone; start it again, and the same command goes on.")
         if self._client.status != "running":
-            return  # it is being looked for, for SCHEDULER_S
+            return  # it is being looked for
         if self._local is not None and not self.threads and time.monotonic() - self._with_workers > _NO_WORKER_S:
             raise ClusterLost("No worker of the local cluster stays alive; the same command goes on once one can.")
 

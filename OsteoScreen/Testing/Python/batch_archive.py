@@ -13,11 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from dicom_files import write_series
+import pytest
 from phantom_ct import CENTRES, ORIGIN_RAS, PIXEL_MM, SLICE_MM, make_phantom
-from pydicom.uid import generate_uid
-from tiny_bundle import write_tiny_bundle
-from tiny_classifier import write_tiny_classifier
 
 import OsteoScreenLib
 from OsteoScreenLib.batch.audit import AUDIT
@@ -26,7 +23,7 @@ from OsteoScreenLib.batch.store import Store, study_folder
 from OsteoScreenLib.batch.study import State, StudyRow
 
 ENGINE = Path(OsteoScreenLib.__file__).resolve().parents[1]
-PATIENCE_S = 120.0
+PATIENCE_S = 300.0
 
 #: What a test's process does at its start; see `Archive.with_fault`.
 _FAULT = """
@@ -35,6 +32,11 @@ def _fault(event, args):
 {body}
 sys.addaudithook(_fault)
 """
+
+
+def _hear_interrupts() -> None:
+    # Whoever runs the tests in the background has SIGINT ignored, and so would the driver.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 @dataclass(frozen=True)
@@ -89,8 +91,7 @@ class Archive:
             stderr=subprocess.PIPE,
             text=True,
             start_new_session=True,
-            # Whoever runs the tests in the background has SIGINT ignored, and so would the driver.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler) and None,
+            preexec_fn=_hear_interrupts,
         )
 
     def run(self, out: Path, *more: str, manifest: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -117,6 +118,12 @@ class Archive:
 
 def write_archive(folder: Path, studies: int) -> Archive:
     """Write the scans, the bundles and the manifest."""
+    # Here, because every test's process imports this module for its fixtures.
+    from dicom_files import write_series
+    from pydicom.uid import generate_uid
+    from tiny_bundle import write_tiny_bundle
+    from tiny_classifier import write_tiny_classifier
+
     archive = Archive(folder, studies)
     for n, study_id in enumerate(archive.ids):
         write_series(
@@ -133,6 +140,24 @@ def write_archive(folder: Path, studies: int) -> Archive:
     write_tiny_classifier(folder / "classification")
     archive.manifest()
     return archive
+
+
+@pytest.fixture(scope="session")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Archive:
+    """Six studies that can be screened."""
+    return write_archive(tmp_path_factory.mktemp("archive"), 6)
+
+
+@pytest.fixture(scope="session")
+def undisturbed(archive: Archive, tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
+    """What a batch of the archive finds that nobody disturbs."""
+    out = tmp_path_factory.mktemp("undisturbed") / "out"
+    done = archive.run(out, "--workers=1")
+    assert (done.returncode, done.stderr) == (0, "")
+    found = results(out)
+    assert set(found) == set(archive.ids)
+    assert {told[0] for told in found.values()} == {"screened"}
+    return found
 
 
 def rows(out: Path, *states: State) -> dict[str, StudyRow]:
