@@ -95,7 +95,7 @@ def write_csv(rows: Iterable[StudyRow], set_id: str, path: str | os.PathLike[str
 
     Returns the path. Raises OsteoScreenError where it cannot be written.
     """
-    with _whole(Path(path)) as temporary, temporary.open("w", encoding="utf-8", newline="") as stream:
+    with whole_file(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as stream:
         writer = csv.writer(stream, lineterminator="\r\n")  # RFC 4180
         writer.writerow(COLUMNS)
         for row in rows:
@@ -122,7 +122,7 @@ def schema() -> pyarrow.Schema:
 
 def write_parquet(rows: Iterable[StudyRow], set_id: str, path: str | os.PathLike[str]) -> Path:
     """Write one Parquet file; returns its path.  Raises OsteoScreenError where it cannot be written."""
-    with _whole(Path(path)) as temporary:
+    with whole_file(path) as temporary:
         _write_file(_batches(rows, set_id), temporary)
     return Path(path)
 
@@ -136,7 +136,7 @@ def write_data_set(rows: Iterable[StudyRow], set_id: str, folder: str | os.PathL
     """
     target = Path(folder) / f"set={set_id}"
     batches = _batches(rows, set_id)
-    with _whole(target, is_folder=True) as temporary:
+    with whole_file(target, is_folder=True) as temporary:
         part = 0
         while group := list(islice(batches, _ROWS_OF_FILE // _ROWS)):
             columns = [name for name in COLUMNS if name != "set"]
@@ -168,9 +168,12 @@ def _write_file(batches: Iterable[pyarrow.RecordBatch], path: Path) -> None:
 
 
 @contextmanager
-def _whole(target: Path, *, is_folder: bool = False) -> Iterator[Path]:
-    """A temporary path beside the target, which takes the target's name when all went well, and else is removed."""
-    temporary = None
+def whole_file(path: str | os.PathLike[str], *, is_folder: bool = False) -> Iterator[Path]:
+    """Give a path to write to, which takes the place of ``path`` when all went well, and else is removed.
+
+    Raises OsteoScreenError where that cannot be written.
+    """
+    target, temporary = Path(path), None
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Iterator
 from typing import Any
@@ -24,7 +25,8 @@ def screened(n: int, rng: random.Random, shift: float = 0.0, **changes: Any) -> 
         "status": "screened", "age_years": round(age, 1), "sex": sex, "input_kind": "dicom", "slices": 300,
         "manufacturer": "SIEMENS", "tube_voltage_kv": 120.0, "l1_mean_hu": hu + 3, "l2_mean_hu": hu - 3,
         "l1_confidence": round(rng.uniform(0.4, 0.99), 2), "bmd_mg_cm3": bmd, "qct_category": category,
-        "class": opinion, "agreement": "yes" if opinion == category else "no", "l1_slice_index": 120,
+        "class": opinion, "bmd_uncertainty_mg_cm3": 6.0, "agreement": "yes" if opinion == category else "no",
+        "l1_slice_index": 120,
         "l1_z_ras_mm": -812.5, "l2_slice_index": 100, "l2_z_ras_mm": -846.0,
         "l1_set_by": "suggested" if suggested else "user", "l1_confirmed": "no" if suggested else "yes",
         "l2_set_by": "suggested" if suggested else "user", "l2_confirmed": "no" if suggested else "yes", **_BUNDLE,
@@ -32,9 +34,9 @@ def screened(n: int, rng: random.Random, shift: float = 0.0, **changes: Any) -> 
     if suggested:
         measures["l1_name_probability"] = measures["l2_name_probability"] = round(rng.uniform(0.5, 0.99), 2)
     study = BatchStudy(f"case-{n:04d}", f"/archive/DOE^JANE {n}/ct", l1="auto" if suggested else "-812.5")
-    return StudyRow(
-        study, State.SCREENED, 1, "", "", rng.uniform(2, 9), {**measures, **changes}, round(rng.random(), 3)
-    )
+    parts = (1 - float(measures["l1_confidence"] or 0), 0.4 * suggested, 0.5 * (opinion != category))
+    doubt = round(1 - math.prod(1 - part for part in parts), 3)
+    return StudyRow(study, State.SCREENED, 1, "", "", rng.uniform(2, 9), {**measures, **changes}, doubt)
 
 
 def refused(n: int, rng: random.Random) -> StudyRow:
