@@ -18,6 +18,8 @@ BUTTONS = (
     "hardenButton", "layoutButton", "l1UseCurrentButton", "l1GoToButton", "l1SnapButton", "l2UseCurrentButton",
     "l2GoToButton", "l2SnapButton", "fromSegmentationButton", "screenButton", "cancelButton", "segmentButton",
     "editButton", "labelmapButton", "classifyButton", "tableButton", "verifyBundleButton", "diagnosticsButton",
+    "acceptButton", "correctButton", "discardButton", "leaveOutButton", "databaseButton", "findStudiesButton",
+    "fetchSeriesButton", "sendObjectsButton", "pacsCancelButton",
 )  # fmt: skip
 
 
