@@ -33,6 +33,9 @@ _MAX_DEFLATE_RATIO = 1032
 
 _NIFTI_HEADER_BYTES = 348
 
+#: What follows the voxels of a NIfTI file has no use; a packed file may hold terabytes of it.
+_MOST_BEYOND = 64 << 20
+
 _NUMBER_BYTES = {
     **dict.fromkeys(("int8", "uint8", "char", "uchar", "signed char", "unsigned char", "int8_t", "uint8_t"), 1),
     **dict.fromkeys(("short", "ushort", "int16", "uint16", "int16_t", "uint16_t"), 2),
@@ -85,23 +88,27 @@ def check_container(path: Path, kind: VolumeKind) -> tuple[Path, ...]:
 
 
 def require_unpacked(path: Path, kind: VolumeKind) -> None:
-    """Raise `InputError` where a packed NIfTI cannot be unpacked to its end with the right checksum.
+    """Raise `InputError` where a packed NIfTI cannot be unpacked to its end with the right checksum, or goes on far
+    beyond what its header claims.
 
     ITK's NIfTI reader fills what is missing with zeros, and 0 HU is water.
     """
     if kind != "nifti" or not path.name.lower().endswith(".gz"):
         return
+    header = _nifti_header(path)
+    needed = _nifti_bytes(header, path) + _voxels_begin(header, path)
     unpacked = 0
     try:
         with gzip.open(path, "rb") as stream:
             while block := stream.read(1 << 20):
                 unpacked += len(block)
+                if unpacked > needed + _MOST_BEYOND:
+                    raise InputError(
+                        f"{path.name} goes on far beyond its voxels; check what it is and export it again."
+                    )
     except (OSError, EOFError, zlib.error):
         raise InputError(f"{path.name} is damaged or cut short; copy or export it again.") from None
-    header = _nifti_header(path)
-    _require_bytes(
-        path, _nifti_bytes(header, path) + int(struct.unpack_from(_order(header) + "f", header, 108)[0]), unpacked
-    )
+    _require_bytes(path, needed, unpacked)
 
 
 def missing_orientation(path: Path, kind: VolumeKind) -> str:
@@ -208,6 +215,13 @@ def _nifti_bytes(header: bytes, path: Path) -> int:
     for size in dimensions[1 : dimensions[0] + 1]:
         voxels *= size
     return voxels * int(struct.unpack_from(order + "h", header, 72)[0]) // 8
+
+
+def _voxels_begin(header: bytes, path: Path) -> int:
+    offset = float(struct.unpack_from(_order(header) + "f", header, 108)[0])
+    if not 0 <= offset <= _MOST_BEYOND:
+        raise InputError(f"{path.name} does not say where its voxels begin; export it again.")
+    return int(offset)
 
 
 def _nifti_header(path: Path) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import math
 import struct
 
 import numpy as np
@@ -180,6 +181,33 @@ def data_file_gone(folder):
     return path
 
 
+def data_file_is_a_link_out(folder):
+    path = write(folder, ".mhd", compress=False)
+    outside = folder.with_name(folder.name + "-outside")
+    (folder / "ct.raw").rename(outside)
+    (folder / "ct.raw").symlink_to(outside)
+    return path
+
+
+def packed_field(offset, layout, *values):
+    """Set a field of a packed NIfTI's header."""
+
+    def make(folder):
+        path = write(folder, ".nii.gz")
+        data = bytearray(gzip.decompress(path.read_bytes()))
+        struct.pack_into(layout, data, offset, *values)
+        path.write_bytes(gzip.compress(data))
+        return path
+
+    return make
+
+
+def packed_bomb(folder):
+    path = write(folder, ".nii.gz")
+    path.write_bytes(path.read_bytes() + gzip.compress(bytes(80 << 20)))
+    return path
+
+
 DAMAGED = {
     "4d": many_volumes,
     "colour": colours,
@@ -196,6 +224,10 @@ DAMAGED = {
     "data file elsewhere": edited(".mhd", b"ct.raw", b"/etc/passwd"),
     "data file above": edited(".nhdr", b"ct.raw", b"../../../../etc/passwd"),
     "data files by pattern": edited(".mhd", b"ct.raw", b"ct.%03d.raw 1 9 1"),
+    "data file that is a link out": data_file_is_a_link_out,
+    "packed nifti without end": packed_bomb,
+    "packed nifti with voxels at nan": packed_field(108, "<f", math.nan),
+    "packed nifti with voxels at infinity": packed_field(108, "<f", math.inf),
     "enormous nrrd": edited(".nrrd", b"sizes: 10 12 9", b"sizes: 99999 99999 99999"),
     "enormous mha": edited(".mha", b"DimSize = 10 12 9", b"DimSize = 99999 99999 99999"),
     "negative size": edited(".nrrd", b"sizes: 10 12 9", b"sizes: 10 -12 9"),
