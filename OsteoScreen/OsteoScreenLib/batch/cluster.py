@@ -37,6 +37,7 @@ class Cluster:
     def __init__(self, client: Client, local: LocalCluster | None, called: str) -> None:
         self._client, self._local, self._called = client, local, called
         self._pending: dict[str, Future] = {}
+        self._unsent: list[str] = []
         self._woken = threading.Event()
         self._threads, self._looked_at, self._with_workers = 0, -_FRESH_S, time.monotonic()
 
@@ -99,18 +100,32 @@ class Cluster:
     def threads(self) -> int:
         """How many studies can be screened at once, as of a moment ago."""
         now = time.monotonic()
-        if now - self._looked_at >= _FRESH_S:
+        if now - self._looked_at >= _FRESH_S or not self._is_connected:
             self._looked_at = now
-            self._threads = sum(self._client.nthreads().values())
+            self._threads = self._count_threads()
         if self._threads:
             self._with_workers = now
         return self._threads
 
+    @property
+    def _is_connected(self) -> bool:
+        return bool(self._client.status == "running")
+
+    def _count_threads(self) -> int:
+        try:
+            return sum(self._client.nthreads().values()) if self._is_connected else 0
+        except OSError:  # the scheduler went while it was asked
+            return 0
+
     def submit(self, order: Order) -> None:
-        """Send one order."""
+        """Send one order; where nobody takes it any more, it is among the lost."""
         # A key of its own: Dask would else take the result of the study's last try for that of this one.
         key = f"screen-{order.study.id}-{uuid.uuid4().hex}"
-        future = self._client.submit(screen_on_worker, order.to_json(), key=key, pure=False)
+        try:
+            future = self._client.submit(screen_on_worker, order.to_json(), key=key, pure=False)
+        except Exception:  # what a client that is being closed raises differs between versions of Dask
+            self._unsent.append(order.study.id)
+            return
         future.add_done_callback(lambda _: self._woken.set())
         self._pending[order.study.id] = future
 
@@ -134,6 +149,8 @@ class Cluster:
                 self._local.close(timeout=10)
 
     def _collected(self) -> Iterator[tuple[str, Outcome | None]]:
+        while self._unsent:
+            yield self._unsent.pop(), None
         for study_id, future in list(self._pending.items()):
             status = future.status
             if status == "pending":
@@ -168,7 +185,7 @@ class Cluster:
     def _check_alive(self) -> None:
         if self._client.status in ("closed", "closing"):
             raise ClusterLost(f"{self._called} is gone; start it again, and the same command goes on.")
-        if self._client.status != "running":
+        if not self._is_connected:
             return  # it is being looked for
         if self._local is not None and not self.threads and time.monotonic() - self._with_workers > _NO_WORKER_S:
             raise ClusterLost("No worker of the local cluster stays alive; the same command goes on once one can.")

@@ -103,24 +103,28 @@ class Driver:
             raise self._none_there()
         self._alone = alone
         waiting = itertools.chain([first], waiting)
-        while self._fill(waiting) or self._running:
+        exhausted = False
+        while not exhausted or self._running:
+            exhausted = exhausted or self._fill(waiting)
             for study_id, outcome in self._workers.outcomes(_TICK_S):
                 self._settle(self._running.pop(study_id), outcome)
             self._listener.tick(self._workers.in_flight, self._workers.threads)
         return True
 
     def _fill(self, waiting: Iterator[BatchStudy]) -> bool:
-        """Send as many orders as the workers can use; returns whether any were sent."""
-        room = (1 if self._alone else max(_AHEAD * self._workers.threads, 1)) - len(self._running)
-        studies = [study for study in itertools.islice(waiting, max(room, 0)) if study.id not in self._running]
-        if not studies:
+        """Send as many orders as the workers can use; returns whether there are no more."""
+        threads = self._workers.threads
+        room = (min(threads, 1) if self._alone else _AHEAD * threads) - len(self._running)
+        if room <= 0:
             return False
-        self._store.mark_running(self._set.id, [study.id for study in studies])
+        studies = list(itertools.islice(waiting, room))
+        if studies:
+            self._store.mark_running(self._set.id, [study.id for study in studies])
         for study in studies:
             self._running[study.id] = study
             self._audit.note("study begun", set=self._set.id, study=study.id, alone=self._alone)
             self._workers.submit(self._order(study))
-        return True
+        return len(studies) < room
 
     def _order(self, study: BatchStudy) -> Order:
         return Order(
