@@ -108,6 +108,8 @@ def test_the_sheet_says_what_the_page_says() -> None:
     followed = told(followed_up())
     assert "Accepted by Dr. A. Reader on 2026-11-26 10:15 +01:00." in followed
     assert "lower by 14.7 mg/cm³" in followed
+    # The verdict is not cut, and the latest comparison stands first.
+    assert followed.index("not expected of measuring twice alone.") < followed.index("different minerals.")
 
 
 @pytest.mark.usefixtures("_reader")
@@ -118,6 +120,7 @@ def test_a_refused_or_discarded_study_shows_no_headline() -> None:
     thrown = told(decided("discarded"))
     assert "Discarded by Dr. A. Reader on 2026-11-26 10:15 +01:00. The values are kept for the record" in thrown
     assert "range of the QCT criterion" not in thrown
+    assert "Measures: not to be used" in thrown
 
 
 @pytest.mark.usefixtures("_reader")

@@ -30,6 +30,8 @@ REASONS_MOST_MM = 90.0
 CHECKS_MOST_MM = 60.0
 #: Room that one message of a check may take, in lines.
 MESSAGE_LINES = 4
+#: Earlier results that are told of.
+MOST_CHANGES = 2
 SHORT_HASH = 12
 
 BODY, SMALL, TINY = Style(8.0), Style(7.2), Style(6.4, "soft")
@@ -151,8 +153,7 @@ class _Sheet:
         if self.stands:
             told.append(Run(" ".join(["", *opinion.notes(result)])))
         parts: list[tuple[list[Run], Style, int]] = [(told, BODY, 16)]
-        for heading, words in self._reader_says():
-            parts.append(([Run(f"{heading}. ", bold=True), Run(" ".join(words))], BODY, 5))
+        parts += [([Run(f"{heading}. ", bold=True), Run(words)], BODY, 7) for heading, words in self._reader_says()]
         if self.stands and (places := opinion.places_to_look(result)):
             listed = " ".join(f"{number}. {place}" for number, place in enumerate(places, 1))
             parts.append(([Run("Where to look, in this order. ", bold=True), Run(listed)], SMALL, 6))
@@ -162,13 +163,17 @@ class _Sheet:
                 y += paper.text(x, y, width, runs, style, min(lines * line, limit - y)) + 1.2
         return y
 
-    def _reader_says(self) -> list[tuple[str, list[str]]]:
+    def _reader_says(self) -> list[tuple[str, str]]:
         # The summary of a discarded result is its decision already.
         decided = None if is_discarded(self.result) else decision_sentence(self.result)
         comment = self.result.decisions[-1].comment if self.result.decisions else ""
-        said = [sentence for sentence in (decided, comment) if sentence]
-        parts = [("Decision", said), ("Follow-up", follow_up_sentences(self.result))]
-        return [(heading, sentences) for heading, sentences in parts if sentences]
+        said = " ".join(sentence for sentence in (decided, comment) if sentence)
+        # The latest first, since what comes last may be cut.
+        changes = follow_up_sentences(self.result)[::-1]
+        told = changes[:MOST_CHANGES]
+        if len(changes) > len(told):
+            told.append(f"Compared with {len(changes) - len(told)} more: see the page.")
+        return [*([("Decision", said)] if said else []), *(("Follow-up", change) for change in told)]
 
     def _headline(self, y: float, width: float) -> float:
         density, paper = self.result.densitometry, self.paper
@@ -291,7 +296,8 @@ class _Sheet:
         marks = {view.name: "" if view.confirmed else " (not confirmed)" for view in self.levels}
         for name, x in zip(names, columns, strict=True):
             paper.word(x, y + 2.5, f"{name}{marks.get(name, '')}", Style(7, bold=True))
-        paper.word(MARGIN_MM, y + 2.5, "Measures", HEADING)
+        discarded = is_discarded(self.result)
+        paper.word(MARGIN_MM, y + 2.5, "Measures: not to be used" if discarded else "Measures", HEADING)
         y += self._ROW_MM + 0.6
         for group in self.groups:
             paper.word(MARGIN_MM, y + 2.6, group.heading, Style(6.6, "soft", bold=True))
