@@ -20,7 +20,7 @@ import OsteoScreenLib
 from ..errors import OsteoScreenError
 from .outcome import Order, Outcome, Trouble, troubled
 
-#: How long a child may take until it has imported PyTorch and the rest [s]; a cold disk or a busy machine is slow.
+#: How long a child may take to import PyTorch and load the networks [s]; a cold disk or a busy machine is slow.
 START_S = 600.0
 #: A child is replaced after so many studies, whatever it holds: libraries in C leak a little.
 MOST_STUDIES = 1000
@@ -79,11 +79,11 @@ class Child:
         grown = self._mb - (self._mb if self._first_mb is None else self._first_mb)
         return self.studies >= MOST_STUDIES or grown > MOST_GROWTH_MB
 
-    def start(self) -> None:
-        """Wait until it can screen.  Raises ChildUnusable when it does not get there."""
+    def start(self, settings: Mapping[str, Any]) -> None:
+        """Wait until it can screen with these settings.  Raises ChildUnusable when it does not get there."""
         try:
             self._line(time.monotonic() + START_S)
-            self._ask({"do": "start"}, START_S)
+            self._ask({"do": "start", "settings": dict(settings)}, START_S)
         except (ChildEnded, ChildSilent) as error:
             raise ChildUnusable(
                 f"The process that screens could not be started ({error}); is OsteoScreen installed as a whole on the "
@@ -165,7 +165,7 @@ class Screener:
         """Return the outcome of an order, whatever becomes of the child."""
         order = Order.from_json(document)
         try:
-            child = self._ready()
+            child = self._ready(document["settings"])
         except (ChildUnusable, OSError) as error:
             self.close()
             return troubled(Trouble.UNUSABLE, str(error)).to_json()
@@ -183,7 +183,7 @@ class Screener:
             self._child.kill()
             self._child = None
 
-    def _ready(self) -> Child:
+    def _ready(self, settings: Mapping[str, Any]) -> Child:
         if self._child is not None and self._child.is_worn:
             self.close()
         for attempt in range(1, _STARTS + 1):
@@ -191,7 +191,7 @@ class Screener:
                 break
             self._child = Child()
             try:
-                self._child.start()
+                self._child.start(settings)
             except ChildUnusable:
                 self.close()
                 # Whoever looks for memory may have ended this one too, and no study is at fault yet.

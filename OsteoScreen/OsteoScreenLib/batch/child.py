@@ -1,9 +1,9 @@
 """The process that screens a Dask worker's studies: ``python -m OsteoScreenLib.batch.child``.
 
 It reads and writes JSON lines as :mod:`OsteoScreenLib.worker` does, and ends when its stdin does, so that it does not
-outlive the Dask worker. A message is ``{"id": 1, "do": "start", "device": "auto"}``, which imports what screening
-needs, or ``{"id": 2, "do": "screen", "order": {...}}``; an answer is ``{"id": 2, "done": {...}}`` with the outcome of
-:mod:`.one_study` and the process's memory ("rss_mb").
+outlive the Dask worker. A message is ``{"id": 1, "do": "start", "settings": {...}}``, which imports what screening
+needs and loads the networks, or ``{"id": 2, "do": "screen", "order": {...}}``. An answer is
+``{"id": 2, "done": {...}}`` with the outcome of :mod:`.one_study` and the process's memory ("rss_mb").
 """
 
 from __future__ import annotations
@@ -28,8 +28,15 @@ def _load() -> Callable[[Any, Reply], None]:
 
 def _handle(message: Any, reply: Reply) -> None:
     from . import one_study
+    from .settings import BatchSettings
 
-    done = one_study.start() if message["do"] == "start" else one_study.screen_order(message["order"])
+    done: dict[str, Any] = {}
+    if message["do"] == "start":
+        # What fails here fails in the first order again, which has words for it.
+        with contextlib.suppress(Exception):
+            one_study.start(BatchSettings.from_json(message["settings"]))
+    else:
+        done = one_study.screen_order(message["order"])
     reply({"id": message["id"], "done": {**done, "rss_mb": resident_mb()}})
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import time
 import traceback
 from collections.abc import Mapping
@@ -11,28 +12,48 @@ from typing import Any
 from ..errors import BundleError, OsteoScreenError, StudyRefused
 from ..memory_limits import is_out_of_memory
 from ..output_kinds import chosen_kinds
-from ..request import AUTO, ScreeningRequest
+from ..request import AUTO, LEVEL_NAMES, ScreeningRequest
 from ..results import ScreeningResult
 from . import inputs
 from .outcome import Order, Outcome, Trouble, troubled
 from .publish import REPORT, RESULT, SEGMENTATION, OutputProblem
-from .settings import versions
+from .settings import BatchSettings, versions
 from .study import State
 
+#: What the first study would import otherwise, seconds of it.
+_USED = (
+    *("..ct.eligibility", "..ct.dicom.opening", "..densitometry", "..levels", "..results_io", "..screening"),
+    *("..reports", "..reports.outputs", "..reports.table", "..sagittal", "..segmentation_io", ".doubt"),
+)
 #: The check that refuses a study whose levels could not be suggested.
 _NOT_SUGGESTED = "level_suggestion"
 
 
-def start() -> dict[str, str]:
-    """Import what screening needs, on one thread; returns the versions. What cannot be imported is an outcome later."""
+def start(settings: BatchSettings) -> None:
+    """Import what screening needs, on one thread, and load the networks, so that no study's time is taken for it.
+
+    Raises ImportError for a package that is missing, BundleError for a bundle.
+    """
     import SimpleITK
     import torch
 
     torch.set_num_threads(1)
     SimpleITK.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
-    from .. import reports, results_io, screening, segmentation_io  # noqa: F401
+    for module in _USED:
+        importlib.import_module(module, __package__)
+    _load_networks(settings)
 
-    return versions()
+
+def _load_networks(settings: BatchSettings) -> None:
+    from .. import loaded
+    from ..chosen_bundles import classification_bundle, localisation_bundle, segmentation_bundle
+
+    loaded.SEGMENTERS.get(segmentation_bundle(settings.segmentation_model), settings.device).warm_up()
+    opinion = classification_bundle(settings.classification_model, LEVEL_NAMES)
+    if opinion is not None:
+        loaded.CLASSIFIERS.get(opinion, settings.device).warm_up()
+    if settings.suggest:
+        loaded.LOCALISERS.get(localisation_bundle(settings.localisation_model), settings.device)
 
 
 def screen_order(document: Mapping[str, Any]) -> dict[str, Any]:

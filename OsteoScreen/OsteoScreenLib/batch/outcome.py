@@ -70,8 +70,10 @@ class Order:
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> Order:
         """Return the order that `to_json` made."""
-        settings = {**document["settings"], "write": tuple(document["settings"]["write"])}
-        parts = {"study": BatchStudy(**document["study"]), "settings": BatchSettings(**settings)}
+        parts = {
+            "study": BatchStudy(**document["study"]),
+            "settings": BatchSettings.from_json(document["settings"]),
+        }
         return cls(**{**document, **parts})
 
 

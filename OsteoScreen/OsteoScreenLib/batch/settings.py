@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
@@ -34,6 +34,11 @@ class BatchSettings:
     device: str = "auto"
     force: bool = False
     write: tuple[str, ...] = ()
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> BatchSettings:
+        """Return the settings that ``dataclasses.asdict`` and JSON made a document of."""
+        return cls(**{**document, "write": tuple(document["write"])})
 
     def identity(self) -> dict[str, Any]:
         """Return what of the settings can change a result, by content and not by path: bundles are told of apart.
