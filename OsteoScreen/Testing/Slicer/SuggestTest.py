@@ -37,6 +37,10 @@ class SuggestTestCase(OsteoScreenTestCase):
     def setUp(self):
         OsteoScreenTestCase.setUp(self)
         self.addCleanup(setattr, self.widget.parameterNode, "localisationBundle", "")
+        # What is loaded ahead would be stopped with the test, and the process started anew for the next one.
+        ahead = mock.patch.object(self.logic, "warmUp")
+        ahead.start()
+        self.addCleanup(ahead.stop)
         self.volume = self.choose(self.fiveVertebrae())
 
     def fiveVertebrae(self, name="five"):
