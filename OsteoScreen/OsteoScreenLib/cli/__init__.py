@@ -18,6 +18,7 @@ from .application import main
 COMMANDS = (
     "OsteoScreenLib.cli.screen",
     "OsteoScreenLib.cli.batch",
+    "OsteoScreenLib.cli.batch_pages",
     "OsteoScreenLib.cli.decide",
     "OsteoScreenLib.cli.pacs",
     "OsteoScreenLib.cli.models",

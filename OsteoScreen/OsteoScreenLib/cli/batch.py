@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import UsageError
 from ..output_kinds import chosen_kinds
+from .batch_pages import write_pages
 from .console import print_error, print_lines
 
 if TYPE_CHECKING:
@@ -39,9 +40,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("-o", "--output", metavar="OUT", required=True, help="the folder of the store and the outputs")
     finding = parser.add_argument_group("what of a folder tree; see `OsteoScreenLib.batch.tree`")
-    finding.add_argument("--ct-pattern", metavar="PATTERN", help="take only scans whose path below the folder fits")
     finding.add_argument(
-        "--levels-pattern", metavar="PATTERN", help="take the levels from the segmentation that fits, beside each scan"
+        "--ct-pattern", metavar="PATTERN", help="the names of volume files that are CTs: 'ct.nii.gz' (all)"
+    )
+    finding.add_argument(
+        "--levels-pattern",
+        metavar="PATTERN",
+        help="take the levels from the segmentation beside each scan: '{name}_vertebrae.nii.gz', 'seg/{name}.nrrd'",
     )
     workers = parser.add_argument_group("who screens")
     workers.add_argument("--workers", metavar="N", type=int, help="processes on this computer (one for each core)")
@@ -86,7 +91,7 @@ def run(arguments: argparse.Namespace) -> int:
         print_error("Interrupted; what is finished stays, and the same command goes on.")
         return EXIT_INTERRUPTED
     told = ", ".join(f"{state.value} {count}" for state, count in counts.items() if count) or "no study"
-    print_lines([f"{told}", f"Results: {batch.out / result_set.id}"])
+    print_lines([f"{told}", f"Results: {batch.out / result_set.id}", *write_pages(batch.out, result_set.id)])
     return 0
 
 
