@@ -77,9 +77,9 @@ def _suggesting(measured: dict[str, Any] | None) -> list[str]:
     if measured is None:
         return []
     return [
-        f"Levels suggested on {measured['slices']} slices, nothing outlined: headers {_ms(measured['read_s'])}, reading "
-        f"the scan and looking for the spine {_ms(measured['suggest_s'])}; {measured['process_s']:.2f} s in a new "
-        f"process, peak memory {_mib(measured)}"
+        f"Levels suggested on {measured['slices']} slices, nothing outlined: headers {_ms(measured['read_s'])}, "
+        f"reading the scan and looking for the spine {_ms(measured['suggest_s'])}; {measured['process_s']:.2f} s in a "
+        f"new process, peak memory {_mib(measured)}"
     ]
 
 
