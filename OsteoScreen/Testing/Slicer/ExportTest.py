@@ -76,7 +76,7 @@ class FileTest(OsteoScreenTestCase):
             self.logic.exports.saveDicom(self.volume, self.folder)
         self.volume.SetAttribute("DICOM.instanceUIDs", "1.2.3.4 1.2.3.5")
         with self.assertRaisesRegex(ModuleError, "no longer in Slicer's DICOM database"):
-            self.logic.exports.addToDatabase(self.volume)
+            self.logic.exports.saveDicom(self.volume, self.folder)
         self.assertEqual(os.listdir(self.folder), [])
 
     def test_what_screening_does_not_need_is_installed_only_when_it_is_asked_for(self):
