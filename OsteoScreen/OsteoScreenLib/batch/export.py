@@ -8,6 +8,7 @@ thousand.
 from __future__ import annotations
 
 import csv
+import importlib.util
 import os
 import shutil
 import tempfile
@@ -17,7 +18,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from ..errors import OsteoScreenError
+from ..errors import OsteoScreenError, UsageError
 from ..reports.table import COLUMNS as RESULT_COLUMNS
 from ..reports.table import Cell, safe_text
 from .reasons import reason_of
@@ -110,6 +111,12 @@ def _cell(value: Any) -> Cell:
 # -- Parquet
 
 
+def require_pyarrow() -> None:
+    """Raise UsageError where the package that reads and writes Parquet is not installed."""
+    if importlib.util.find_spec("pyarrow") is None:
+        raise UsageError("The package pyarrow is not installed, which Parquet needs; install `osteoscreen[batch]`.")
+
+
 def schema() -> pyarrow.Schema:
     """Return the columns' types and, as metadata of each, what it holds."""
     import pyarrow as pa
@@ -122,6 +129,7 @@ def schema() -> pyarrow.Schema:
 
 def write_parquet(rows: Iterable[StudyRow], set_id: str, path: str | os.PathLike[str]) -> Path:
     """Write one Parquet file; returns its path.  Raises OsteoScreenError where it cannot be written."""
+    require_pyarrow()
     with whole_file(path) as temporary:
         _write_file(_batches(rows, set_id), temporary)
     return Path(path)
@@ -134,6 +142,7 @@ def write_data_set(rows: Iterable[StudyRow], set_id: str, folder: str | os.PathL
     pyarrow, Dask, DuckDB, Spark and pandas read ``FOLDER`` as one table, whose column ``set`` is in the folders' names.
     Returns the set's folder. Raises OsteoScreenError where it cannot be written.
     """
+    require_pyarrow()
     target = Path(folder) / f"set={set_id}"
     batches = _batches(rows, set_id)
     with whole_file(target, is_folder=True) as temporary:

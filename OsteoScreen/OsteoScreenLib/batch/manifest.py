@@ -322,6 +322,9 @@ def _text(cell: Any) -> str:
 
 
 def _parquet(place: Path) -> _Rows:
+    from .export import require_pyarrow
+
+    require_pyarrow()
     import pyarrow
     from pyarrow import parquet
 

@@ -18,13 +18,13 @@ def write_overview(store: Store, set_id: str) -> list[Path]:
     It may be called while a batch runs: each file is there as a whole, and shows the rows of that moment. Where no
     level is open, there is no queue.
 
-    Raises InputError where there is no such set, StoreError and OsteoScreenError where reading or writing fails.
+    Raises InputError where there is no such set, UsageError where pyarrow is not installed, StoreError and
+    OsteoScreenError where reading or writing fails.
     """
     folder, result_set = store.out / set_id, store.result_set(set_id)
     written = [
         summary.write_summary(store.rows(set_id), result_set, folder / SUMMARY),
         export.write_csv(store.rows(set_id), set_id, folder / TABLE),
-        export.write_parquet(store.rows(set_id), set_id, folder / PARQUET),
     ]
     cases = queue.open_cases(store.rows(set_id), set_id)
     if cases:
@@ -35,7 +35,8 @@ def write_overview(store: Store, set_id: str) -> list[Path]:
     else:
         for name in (QUEUE, QUEUE_LIST):
             (folder / name).unlink(missing_ok=True)
-    return written
+    # Last, because it alone needs a package that may be missing.
+    return [*written, export.write_parquet(store.rows(set_id), set_id, folder / PARQUET)]
 
 
 def write_comparison(store: Store, before: str, after: str) -> list[Path]:

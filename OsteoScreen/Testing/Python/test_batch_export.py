@@ -13,8 +13,9 @@ from batch_rows import SET, rows
 from report_cases import CASES
 
 from OsteoScreenLib.batch.export import COLUMNS, cells_of, type_of, write_csv, write_data_set, write_parquet
+from OsteoScreenLib.batch.manifest import read_manifest
 from OsteoScreenLib.batch.study import BatchStudy, State, StudyRow
-from OsteoScreenLib.errors import OsteoScreenError
+from OsteoScreenLib.errors import OsteoScreenError, UsageError
 from OsteoScreenLib.reports.table import COLUMNS as RESULT_COLUMNS
 from OsteoScreenLib.reports.table import row_of
 
@@ -113,3 +114,15 @@ def test_hostile_text_is_harmless_in_a_spreadsheet(tmp_path):
     row = StudyRow(BatchStudy("a", "x"), State.FAILED, 1, "=cmd()", "=1+1\n+2", measures={"kernel": "'=B31f"})
     cells = cells_of(row, SET)
     assert cells["kind"].startswith("'") and cells["reason"].startswith("'=") and "\n" not in cells["reason"]
+
+
+def test_without_pyarrow_one_sentence_says_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    (tmp_path / "list.parquet").write_bytes(b"PAR1")
+    for call in (
+        lambda: write_parquet(rows(1), SET, tmp_path / "a"),
+        lambda: write_data_set(rows(1), SET, tmp_path),
+        lambda: read_manifest(tmp_path / "list.parquet"),
+    ):
+        with pytest.raises(UsageError, match="pyarrow is not installed"):
+            call()

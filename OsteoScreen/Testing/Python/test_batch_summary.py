@@ -35,7 +35,7 @@ def test_the_page_of_a_store_has_its_counts_and_links(tmp_path):
         written = write_overview(store, about.id)
         counts = store.counts(about.id)
     assert [path.name for path in written] == [
-        "summary.html", "results.csv", "results.parquet", "levels-queue.html", "levels-queue.csv"
+        "summary.html", "results.csv", "levels-queue.html", "levels-queue.csv", "results.parquet"
     ]  # fmt: skip
     text, links = checked(tmp_path / about.id / "summary.html")
     for state in (State.SCREENED, State.REFUSED, State.FAILED, State.NEEDS_LEVELS):
