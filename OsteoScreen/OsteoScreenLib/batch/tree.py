@@ -123,8 +123,10 @@ class _Listing:
     others: list[str]
 
 
-#: What the walk of a folder comes to: one study, not given yet; several, given already (True); or none (False).
+#: What a folder comes to in DICOM: one study, not given yet; several, given already (True); or none (False).
 _Come = _Whole | bool
+#: Gives the studies of a folder, and comes to that in the end.
+_Walking = Generator[BatchStudy, None, _Come]
 
 
 @dataclass(frozen=True)
@@ -141,33 +143,38 @@ class _Walk:
         if isinstance(come, _Whole):
             yield self._dicom(come)
 
-    def _folder(self, folder: Path, depth: int, claimed: frozenset[Path]) -> Generator[BatchStudy, None, _Come]:
+    def _folder(self, folder: Path, depth: int, claimed: frozenset[Path]) -> _Walking:
+        """The studies of a folder and below it."""
         listing = self._listing(folder, depth)
         claimed |= self._claimed(folder, listing)
         volumes = [name for name in listing.volumes if folder / name not in claimed and self._is_ct(name)]
         for name in volumes:
             yield self._volume(folder / name)
-        images = [name for name in listing.others if folder / name not in claimed]
+        images = [name for name in listing.others if folder / name not in claimed and not _is_other(name)]
+        subfolders = (self._folder(folder / name, depth + 1, claimed) for name in listing.folders)
+        come = yield from self._images(folder, images, subfolders)
+        files = {folder / name for name in (*listing.volumes, *listing.others)}
+        if come is False and not volumes and files and not claimed & files:
+            self._skip(folder, f"holds no CT ({len(files)} files)")
+        return come
+
+    def _images(self, folder: Path, images: Sequence[str], subfolders: Iterable[_Walking]) -> _Walking:
+        """The DICOM studies of a folder's own files and of its subfolders, which may be one and the same."""
         own = self._study_uids(folder, images)
         held = [_Whole(min(own), folder, None)] if len(own) == 1 else []
         mixed = len(own) > 1
-        for name in listing.folders:
-            come = yield from self._folder(folder / name, depth + 1, claimed)
-            if isinstance(come, _Whole):
-                held.append(come)
-                mixed = mixed or not _is_one(held)
-            else:
-                mixed = mixed or come
+        for subfolder in subfolders:
+            come = yield from subfolder
+            held += [come] if isinstance(come, _Whole) else []
+            mixed = mixed or come is True or not _is_one(held)
             if mixed:
                 yield from (self._dicom(whole) for whole in held if whole.folder != folder)
-                held = held[:1] if own else []
+                held = [whole for whole in held if whole.folder == folder]
         if mixed:
             yield from self._of_folder(folder, images) if own else ()
             return True
-        if not held and not volumes and (listing.volumes or listing.others) and not claimed & _paths(folder, listing):
-            self._skip(folder, f"holds no CT ({len(listing.volumes) + len(listing.others)} files)")
         if not held:
-            return bool(volumes)
+            return False
         whole = self._merged(folder, held)
         if whole.study_uid:
             return whole
@@ -266,11 +273,10 @@ class _Walk:
 
     def _study_uids(self, folder: Path, names: Sequence[str]) -> set[str]:
         """The DICOM studies that some of a folder's CT images are of; "" for an image that does not say."""
-        images = [name for name in names if not name.lower().endswith(_OTHER)]
-        for n, name in enumerate(images):
+        for n, name in enumerate(names):
             first = _study_uid(folder / name)
             if first is not None:
-                rest = images[n + 1 :]
+                rest = names[n + 1 :]
                 step = max(1, -(-len(rest) // (SAMPLED_FILES - 1)))
                 sampled = {*rest[::step], *rest[-1:]}
                 return {first} | {uid for name in sampled if (uid := _study_uid(folder / name)) is not None}
@@ -314,14 +320,16 @@ class _Walk:
         self.tell(Skipped(printable(relative), f"It {reason}."))
 
 
-def _paths(folder: Path, listing: _Listing) -> set[Path]:
-    return {folder / name for name in (*listing.volumes, *listing.others)}
+def _is_other(name: str) -> bool:
+    return name.lower().endswith(_OTHER)
 
 
 def _is_one(held: Sequence[_Whole]) -> bool:
     """Whether folders are of one study, and none of several has a segmentation of its own."""
+    if len(held) < 2:
+        return True
     same = len({whole.study_uid for whole in held}) == 1 and held[0].study_uid != ""
-    return same and (len(held) == 1 or not any(whole.levels for whole in held))
+    return same and not any(whole.levels for whole in held)
 
 
 def _is_junction(entry: os.DirEntry[str]) -> bool:

@@ -91,6 +91,33 @@ def test_images_beside_folders_of_other_studies_are_not_mixed_with_them(tmp_path
     assert {path: study.series for path, study in studies.items()} == {"p/old": None, "p": "1.2.1.1"}
 
 
+def test_a_mixed_folder_above_others_gives_each_study_once(tmp_path):
+    series(tmp_path / "p", study="1.2.1", uid="1.2.1.1", name=lambda k: f"A{k}")
+    series(tmp_path / "p", study="1.2.2", uid="1.2.2.1", name=lambda k: f"B{k}", edit=other_size)
+    for name in "xyz":
+        series(tmp_path / "p" / name, study=f"1.2.{ord(name)}", uid=f"1.2.{ord(name)}.1")
+    studies = list(tree_studies(tmp_path))
+    said = [(os.path.relpath(study.ct, tmp_path), study.series) for study in studies]
+    assert sorted(said, key=str) == [
+        ("p", "1.2.1.1"), ("p", "1.2.2.1"), ("p/x", None), ("p/y", None), ("p/z", None)
+    ]  # fmt: skip
+
+
+def test_volumes_and_papers_beside_images_do_not_divide_them(tmp_path):
+    series(tmp_path / "p", study="1.2.1", uid="1.2.1.1")
+    (tmp_path / "p" / "report.pdf").write_bytes(b"%PDF")
+    volume(tmp_path / "p" / "converted" / "p.nii.gz")
+    studies, skipped = found(tmp_path)
+    assert {path: study.series for path, study in studies.items()} == {"p": None, "p/converted/p.nii.gz": None}
+    assert skipped == {}
+
+
+def test_copies_of_a_study_in_folders_of_their_own_are_each_screened_among_others(tmp_path):
+    for name, study in (("a", "1.2.1"), ("b", "1.2.1"), ("c", "1.2.2")):
+        series(tmp_path / name, study=study)
+    assert list(found(tmp_path)[0]) == ["a", "b", "c"]
+
+
 def test_an_anonymised_archive_without_study_uids_is_one_study_a_folder(tmp_path):
     for name in "ab":
         series(tmp_path / name, study="")
