@@ -72,7 +72,8 @@ def tree_studies(
 
     ``levels_pattern`` says where the segmentation of a CT lies, relative to the folder that the CT lies in (for a
     folder of DICOM files, also inside it): ``{name}`` is the CT's name without suffix, as in
-    "{name}_vertebrae.nii.gz" or "segmentations/{name}.nrrd"; what it names is no CT itself. ``ct_pattern`` says which
+    "{name}_vertebrae.nii.gz" or "segmentations/{name}.nrrd"; what it names is no CT itself. Without ``{name}``
+    ("vertebrae.nii.gz") it is taken only where it can belong to one CT alone. ``ct_pattern`` says which
     volume files are CTs ("ct.nii.gz", "*_ct.nrrd"); all, by default. ``leave_out`` are folders that are not entered,
     such as the one that results go to. ``tell`` is given each thing that is left out, once.
 
@@ -96,8 +97,6 @@ def _check_pattern(pattern: str | None) -> None:
     if pattern is None:
         return
     parts = pattern.replace("\\", "/").split("/")
-    if "{name}" not in pattern:
-        raise UsageError("The pattern of segmentations lacks {name}; write it as '{name}_vertebrae.nii.gz'.")
     if ".." in parts or "" in parts or "\\" in pattern or ":" in pattern or not _is_plain(pattern):
         raise UsageError("The pattern of segmentations has to stay beside the CT, without .. and not absolute.")
 
@@ -149,7 +148,7 @@ class _Walk:
         claimed |= self._claimed(folder, listing)
         volumes = [name for name in listing.volumes if folder / name not in claimed and self._is_ct(name)]
         for name in volumes:
-            yield self._volume(folder / name)
+            yield self._volume(folder / name, alone=len(volumes) == 1)
         images = [name for name in listing.others if folder / name not in claimed and not _is_other(name)]
         subfolders = (self._folder(folder / name, depth + 1, claimed) for name in listing.folders)
         come = yield from self._images(folder, images, subfolders)
@@ -246,6 +245,11 @@ class _Walk:
         found = (folder / self._named(name) for name in names)
         return frozenset(path for path in found if self._is_file_inside(path))
 
+    @property
+    def _names_scans(self) -> bool:
+        """Whether the pattern names a segmentation after its CT, so that it can belong to no other."""
+        return self.levels_pattern is not None and "{name}" in self.levels_pattern
+
     def _named(self, name: str) -> str:
         return (self.levels_pattern or "").replace("{name}", name)
 
@@ -253,10 +257,13 @@ class _Walk:
         """The segmentation of a folder of DICOM files: beside it, else inside it."""
         if self.levels_pattern is None:
             return None
-        beside = [] if folder == self.root else [folder.parent]
+        has_beside = folder != self.root and (self._names_scans or _is_only_folder(folder))
+        beside = [folder.parent] if has_beside else []
         return self._first_file(base / self._named(folder.name) for base in (*beside, folder))
 
     def _first_file(self, paths: Iterable[Path]) -> str | None:
+        if self.levels_pattern is None:
+            return None
         return next((str(path) for path in paths if self._is_file_inside(path)), None)
 
     def _is_file_inside(self, path: Path) -> bool:
@@ -299,7 +306,9 @@ class _Walk:
             except OsteoScreenError as error:
                 self._skip(folder, f"holds a study that cannot be told apart: {error}")
                 continue
-            yield self._dicom(_Whole(study_uid, folder, self._levels_of(folder)), series)
+            # A segmentation of a folder that holds several scans is of nobody knows which.
+            levels = self._levels_of(folder) if len(frames) == 1 else None
+            yield self._dicom(_Whole(study_uid, folder, levels), series)
 
     # -- the studies
 
@@ -307,9 +316,9 @@ class _Walk:
         study_id = self._id(whole.folder, series or "")
         return BatchStudy(study_id, str(whole.folder), levels_from=whole.levels, series=series)
 
-    def _volume(self, path: Path) -> BatchStudy:
+    def _volume(self, path: Path, *, alone: bool) -> BatchStudy:
         beside = path.parent / self._named(_stem(path.name))
-        levels = None if self.levels_pattern is None else self._first_file([beside])
+        levels = self._first_file([beside]) if alone or self._names_scans else None
         return BatchStudy(self._id(path, ""), str(path), levels_from=levels)
 
     def _id(self, path: Path, series: str) -> str:
@@ -318,6 +327,14 @@ class _Walk:
     def _skip(self, path: Path, reason: str) -> None:
         relative = path.relative_to(self.root).as_posix().encode("utf-8", "backslashreplace").decode()
         self.tell(Skipped(printable(relative), f"It {reason}."))
+
+
+def _is_only_folder(folder: Path) -> bool:
+    try:
+        with os.scandir(folder.parent) as entries:
+            return sum(entry.is_dir(follow_symlinks=False) for entry in entries) == 1
+    except OSError:
+        return False
 
 
 def _is_other(name: str) -> bool:
