@@ -20,6 +20,12 @@ do."}}``. A line that is no message is answered with the id null.
                                            "levels": ["L1", "L2"], "device": "auto"}}
     {"id": 1, "done": {"device": "cpu", "torch": "2.13.0"}}
 
+**open** reads a CT from where it lies, as the command line would, and writes its HU, in canonical orientation, into a
+folder; "series" chooses a DICOM series. The answer's "ct" is what the other messages take::
+
+    {"id": 7, "do": "open", "path": "/archive/4711", "series": null, "folder": "/path/for/ct"}
+    {"id": 7, "done": {"ct": {"array": "/path/for/ct/ct-0f3a.npy", "ijk_to_ras": [[...], ...], ...}}}
+
 **suggest** finds and names the vertebrae of the whole scan, and the levels among them, for a reader to confirm. It
 takes about five seconds and a gigabyte, so that warm_up leaves it aside::
 

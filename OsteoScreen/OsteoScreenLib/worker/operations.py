@@ -1,4 +1,4 @@
-"""What the worker does with a message: warm up, suggest, outline, screen, report, pdf, dicom, forget, talk to a PACS.
+"""What the worker does with a message: warm up, open, suggest, outline, screen, report, pdf, dicom, forget, talk.
 
 `handle` needs no process of its own: a program that has PyTorch may call it directly.
 """
@@ -23,7 +23,7 @@ from ..memory_limits import is_out_of_memory
 from ..outlines import Outlines
 from ..progress import Progress
 from ..request import LEVEL_NAMES, ScreeningRequest
-from . import exchange, keeping, talking
+from . import exchange, keeping, opening, talking
 from .suggested import UsedSuggestion, describe_suggested, read_used
 
 if TYPE_CHECKING:
@@ -230,6 +230,7 @@ def _forget(message: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
 
 _OPERATIONS: dict[str, Callable[[Mapping[str, Any], Progress], dict[str, Any]]] = {
     "warm_up": _warm_up,
+    "open": opening.open_scan,
     "suggest": _suggest,
     "outline": _outline,
     "screen": _screen,
