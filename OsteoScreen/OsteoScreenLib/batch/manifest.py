@@ -15,8 +15,8 @@ import io
 import math
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +67,25 @@ def read_manifest(path: str | os.PathLike[str], tell: _Tell = lambda sentence: N
     _tell_unknown(rows.columns, tell)
     _check(place, rows)
     return _studies(place, rows)
+
+
+def write_manifest(
+    studies: Iterable[tuple[BatchStudy, Mapping[str, str]]], path: str | os.PathLike[str], notes: Sequence[str] = ()
+) -> Path:
+    """Write a list (CSV) that gives the same studies when it is read; returns its path.
+
+    With each study come the values of the columns ``notes``, whose names begin with `NOTES`. Raises OsteoScreenError
+    where it cannot be written.
+    """
+    from .export import whole_file
+
+    with whole_file(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.DictWriter(stream, [*COLUMNS, *notes], lineterminator="\r\n", restval="")
+        writer.writeheader()
+        for study, noted in studies:
+            known = {name: value for name, value in asdict(study).items() if value is not None}
+            writer.writerow({**known, **noted})
+    return Path(path)
 
 
 @dataclass

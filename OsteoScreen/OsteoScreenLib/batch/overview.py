@@ -5,15 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..errors import UsageError
-from . import compare, export, queue, summary
+from . import compare, export, manifest, queue, summary
 from .store import Store
 
 SUMMARY, QUEUE, QUEUE_LIST = "summary.html", "levels-queue.html", "levels-queue.csv"
 TABLE, PARQUET = "results.csv", "results.parquet"
+#: Which id is which scan: the only file beside the queue's list that holds paths.
+STUDIES = "studies.csv"
 
 
 def write_overview(store: Store, set_id: str) -> list[Path]:
-    """Write the summary, the queue of levels and the tables of a set into its folder; returns their paths.
+    """Write the summary, the queue of levels, the tables and the list of the studies of a set into its folder; returns
+    their paths.
 
     It may be called while a batch runs: each file is there as a whole, and shows the rows of that moment. Where no
     level is open, there is no queue.
@@ -25,6 +28,7 @@ def write_overview(store: Store, set_id: str) -> list[Path]:
     written = [
         summary.write_summary(store.rows(set_id), result_set, folder / SUMMARY),
         export.write_csv(store.rows(set_id), set_id, folder / TABLE),
+        manifest.write_manifest(((row.study, {}) for row in store.rows(set_id)), folder / STUDIES),
     ]
     cases = queue.open_cases(store.rows(set_id), set_id)
     if cases:

@@ -6,17 +6,14 @@ first one, its studies are screened with the reader's levels, and all others sta
 
 from __future__ import annotations
 
-import csv
-import io
 import os
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from ..reports.phrases import number
 from ..request import LEVEL_NAMES
-from ..results_io import write_text_atomically
-from .manifest import COLUMNS, NOTES
+from .manifest import NOTES, write_manifest
 from .pages import report_link, write_page
 from .reasons import reason_of
 from .store import ResultSet
@@ -106,16 +103,14 @@ def write_queue_list(cases: list[OpenCase], path: str | os.PathLike[str]) -> Pat
 
     Raises OsteoScreenError where it cannot be written.
     """
-    text = io.StringIO()
-    writer = csv.DictWriter(text, [*COLUMNS, *_NOTES], lineterminator="\r\n", restval="")
-    writer.writeheader()
-    for case in cases:
-        notes = (
-            "suggested" if case.probability is not None else "needs levels",
-            *(case.suggested.get(level, "") for level in LEVEL_NAMES),
-            "" if case.probability is None else f"{case.probability:.2f}",
-            case.link or "",
-        )
-        known = {name: value for name, value in asdict(case.study).items() if value is not None}
-        writer.writerow({**known, **dict(zip(_NOTES, notes, strict=True))})
-    return write_text_atomically(text.getvalue(), path)
+    return write_manifest(((case.study, _notes(case)) for case in cases), path, _NOTES)
+
+
+def _notes(case: OpenCase) -> dict[str, str]:
+    values = (
+        "suggested" if case.probability is not None else "needs levels",
+        *(case.suggested.get(level, "") for level in LEVEL_NAMES),
+        "" if case.probability is None else f"{case.probability:.2f}",
+        case.link or "",
+    )
+    return dict(zip(_NOTES, values, strict=True))

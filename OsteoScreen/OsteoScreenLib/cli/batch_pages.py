@@ -55,9 +55,9 @@ def write_pages(out: Path, set_id: str) -> list[str]:
 
 def overview_lines(store: Store, set_id: str) -> list[str]:
     """The same of an open store."""
-    from ..batch.overview import QUEUE, SUMMARY, TABLE, write_overview
+    from ..batch.overview import QUEUE, STUDIES, SUMMARY, TABLE, write_overview
 
-    named = {SUMMARY: "Summary", TABLE: "Table", QUEUE: "Levels to set or confirm"}
+    named = {SUMMARY: "Summary", TABLE: "Table", STUDIES: "Which id is which scan", QUEUE: "Levels to set or confirm"}
     return [f"{named[path.name]}: {path}" for path in write_overview(store, set_id) if path.name in named]
 
 

@@ -14,6 +14,7 @@ from batch_rows import SET, rows, screened
 
 from OsteoScreenLib.batch import distributions
 from OsteoScreenLib.batch.distributions import Classes, Group, Values, histogram, quantile
+from OsteoScreenLib.batch.manifest import read_manifest
 from OsteoScreenLib.batch.overview import write_overview
 from OsteoScreenLib.batch.store import ResultSet, study_folder
 from OsteoScreenLib.batch.study import BatchStudy, State, StudyRow
@@ -35,7 +36,7 @@ def test_the_page_of_a_store_has_its_counts_and_links(tmp_path):
         written = write_overview(store, about.id)
         counts = store.counts(about.id)
     assert [path.name for path in written] == [
-        "summary.html", "results.csv", "levels-queue.html", "levels-queue.csv", "results.parquet"
+        "summary.html", "results.csv", "studies.csv", "levels-queue.html", "levels-queue.csv", "results.parquet"
     ]  # fmt: skip
     text, links = checked(tmp_path / about.id / "summary.html")
     for state in (State.SCREENED, State.REFUSED, State.FAILED, State.NEEDS_LEVELS):
@@ -45,6 +46,8 @@ def test_the_page_of_a_store_has_its_counts_and_links(tmp_path):
     assert {tmp_path / about.id / link for link in links} <= reports | {tmp_path / about.id / "levels-queue.html"}
     assert len(links) > 30
     assert pq.read_table(tmp_path / about.id / "results.parquet").num_rows == 120
+    listed = list(read_manifest(tmp_path / about.id / "studies.csv"))
+    assert listed == [row.study for row in rows(120)]
 
 
 def test_the_most_doubtful_come_first_and_are_linked(tmp_path):
