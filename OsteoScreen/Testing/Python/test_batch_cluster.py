@@ -1,0 +1,114 @@
+"""A batch on a cluster that others started: real scheduler and worker processes, and what becomes of their end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from batch_archive import PATIENCE_S, finished_ids, results, rows, waited
+
+from OsteoScreenLib.batch.study import State
+
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals are POSIX's")
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+@contextmanager
+def dask(archive, *words: str) -> Iterator[subprocess.Popen]:
+    """A scheduler or a worker, as a cluster's own scripts start them."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "dask", *words],
+        env=archive.environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        yield process
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+@contextmanager
+def cluster(archive, port: int) -> Iterator[subprocess.Popen]:
+    """A scheduler with one worker; gives the scheduler."""
+    address = ["--host=127.0.0.1", f"--port={port}"]
+    with dask(archive, "scheduler", *address, "--no-dashboard") as scheduler:
+        waited(lambda: _answers(port))
+        with dask(archive, "worker", f"tcp://127.0.0.1:{port}", "--nthreads=1", "--no-dashboard"):
+            yield scheduler
+
+
+def test_a_scheduler_that_is_killed_and_comes_back_costs_a_retry_and_no_study(archive, undisturbed, tmp_path):
+    out, port = tmp_path / "out", free_port()
+    with cluster(archive, port) as scheduler:
+        driver = archive.start(out, f"--scheduler=tcp://127.0.0.1:{port}")
+        waited(lambda: finished_ids(out) or driver.poll() is not None)
+        os.kill(scheduler.pid, signal.SIGKILL)
+    with cluster(archive, port):
+        _, complained = driver.communicate(timeout=PATIENCE_S)
+    assert (driver.returncode, complained) == (0, "")
+    assert results(out) == undisturbed
+
+
+def test_a_scheduler_that_stays_away_is_a_sentence_and_the_same_command_goes_on(
+    archive, undisturbed, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT", "3s")
+    out, port = tmp_path / "out", free_port()
+    words = f"--scheduler=tcp://127.0.0.1:{port}"
+    with cluster(archive, port) as scheduler:
+        driver = archive.start(out, words)
+        waited(lambda: finished_ids(out) or driver.poll() is not None)
+        os.kill(scheduler.pid, signal.SIGKILL)
+        _, complained = driver.communicate(timeout=PATIENCE_S)
+    gone = (
+        f"osteoscreen: The scheduler at tcp://127.0.0.1:{port} is gone; start it again, and the same command goes on.\n"
+    )
+    assert (driver.returncode, complained) == (1, gone)
+    assert not {row.state for row in rows(out).values()} - {State.WAITING, State.SCREENED}
+    absent = archive.run(out, words)
+    assert absent.returncode == 1
+    assert "does not answer; start it (`dask scheduler`)" in absent.stderr
+    with cluster(archive, port):
+        assert archive.run(out, words).returncode == 0
+    assert results(out) == undisturbed
+
+
+def test_a_worker_of_another_version_takes_no_part(archive, tmp_path):
+    """What it finds would be mixed with what the others find."""
+    older = tmp_path / "older"
+    older.mkdir()
+    (older / "sitecustomize.py").write_text(
+        "import sys\n"
+        "if 'OsteoScreenLib.batch.child' in sys.orig_argv:\n"
+        "    from importlib import metadata\n"
+        "    newest = metadata.version\n"
+        "    metadata.version = lambda name: '1.0' if name == 'torch' else newest(name)\n"
+    )
+    done = replace(archive, prelude=[older]).run(Path(tmp_path / "out"), "--workers=1")
+    assert done.returncode == 1
+    assert "A worker's versions (osteoscreen" in done.stderr and "torch 1.0" in done.stderr
+    assert {row.state for row in rows(tmp_path / "out").values()} == {State.WAITING}
+
+
+def _answers(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+    except OSError:
+        return False
+    return True

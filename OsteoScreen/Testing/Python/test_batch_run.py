@@ -1,0 +1,129 @@
+"""A batch from its list to its results: every state a study can end in, and nothing done twice."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from batch_archive import events, results, rows
+from phantom_ct import CENTRES
+
+from OsteoScreenLib.batch.publish import REPORT, RESULT, SEGMENTATION
+from OsteoScreenLib.batch.store import Store, study_folder
+from OsteoScreenLib.batch.study import State
+from OsteoScreenLib.cli import main
+
+
+@pytest.fixture(scope="module")
+def mixed(archive, tmp_path_factory):
+    """A batch whose second study is corrupt, whose third is not there and whose last two have no levels; then the
+    same command once more."""
+    folder = tmp_path_factory.mktemp("mixed")
+    broken = folder / "broken"
+    broken.mkdir()
+    for path in archive.scan("case-001").iterdir():
+        whole = path.read_bytes()
+        (broken / path.name).write_bytes(whole[: len(whole) // 3])
+    places = {"case-001": str(broken), "case-002": "scans/nowhere"}
+    levels = {
+        level.lower(): lambda s, k=CENTRES[level]: "" if s in archive.ids[4:] else f"#{k}" for level in ("L1", "L2")
+    }
+    listed = archive.manifest("mixed.csv", ct=lambda s: places.get(s, f"scans/{s}"), **levels)
+    out = folder / "out"
+    first = archive.run(out, "--workers=2", manifest=listed)
+    log = (out / "audit.jsonl").read_text()
+    second = archive.run(out, "--workers=2", manifest=listed)
+    return out, first, log, second
+
+
+def test_each_study_ends_in_the_state_that_is_its_own(mixed, undisturbed):
+    out, first, _, _ = mixed
+    assert (first.returncode, first.stderr) == (0, "")
+    assert "screened 2, failed 2, needs levels 2" in first.stdout
+    found = rows(out)
+    assert {study_id: (row.state, row.kind) for study_id, row in found.items()} == {
+        "case-000": (State.SCREENED, ""),
+        "case-001": (State.FAILED, "InputError"),
+        "case-002": (State.FAILED, "missing"),
+        "case-003": (State.SCREENED, ""),
+        "case-004": (State.NEEDS_LEVELS, "no levels"),
+        "case-005": (State.NEEDS_LEVELS, "no levels"),
+    }
+    whole = results(out)
+    assert {study_id: whole[study_id] for study_id in ("case-000", "case-003")} == {
+        study_id: undisturbed[study_id] for study_id in ("case-000", "case-003")
+    }
+
+
+def test_the_same_command_screens_nothing_twice(mixed):
+    out, first, log, second = mixed
+    assert (second.returncode, second.stdout) == (0, first.stdout)
+    later = (out / "audit.jsonl").read_text()[len(log) :].splitlines()
+    assert [json.loads(line)["event"] for line in later] == ["driver begun", "driver ended"]
+
+
+def test_the_log_names_no_patient_and_no_place(mixed, archive):
+    out, *_ = mixed
+    log = (out / "audit.jsonl").read_text()
+    for told in ("Secret", "SECRET", str(archive.folder), "scans", "broken", "nowhere"):
+        assert told not in log
+    ends = {line["study"]: line["state"] for line in events(out) if line["event"] == "study ended"}
+    assert ends == {study_id: row.state.value for study_id, row in rows(out).items() if study_id < "case-004"}
+
+
+def test_a_study_is_what_screen_makes_of_it(archive, undisturbed, tmp_path, capsys):
+    words = [f"--{level.lower()}=#{CENTRES[level]}" for level in ("L1", "L2")]
+    bundles = [f"--{role}-model={archive.folder / role}" for role in ("segmentation", "classification")]
+    alone = tmp_path / "alone"
+    assert main(["screen", str(archive.scan("case-003")), "-o", str(alone), *words, *bundles, "--force"]) == 0
+    capsys.readouterr()
+    mine = json.loads((alone / RESULT).read_text())
+    del mine["timing_s"], mine["input"]["path"]
+    state, _, measures, _, files, document, _ = undisturbed["case-003"]
+    assert (state, document) == ("screened", mine)
+    assert measures["l1_mean_hu"] == pytest.approx(mine["roi"]["L1"]["mean_hu"], abs=1e-3)
+    assert files == ["batch.json", REPORT, RESULT, SEGMENTATION]
+
+
+def test_the_driver_takes_over_what_lies_in_the_folders_where_its_store_is_gone(archive, undisturbed, tmp_path):
+    """A driver that died before it recorded a study, taken to the extreme; one folder is damaged."""
+    out = tmp_path / "out"
+    assert archive.run(out, "--workers=1").returncode == 0
+    with Store.read(out) as store:
+        (only,) = store.sets()
+    (study_folder(out, only.id, "case-000") / RESULT).write_text("{")
+    before = _times(out)
+    for path in out.glob("batch.sqlite*"):
+        path.unlink()
+    assert archive.run(out, "--workers=1").returncode == 0
+    assert results(out) == undisturbed
+    changed = [study_id for study_id, time in _times(out).items() if before[study_id] != time]
+    assert changed == ["case-000"]
+    over = {line["study"]: line["taken_over"] for line in events(out) if line.get("state") == "screened"}
+    assert over == {study_id: study_id != "case-000" for study_id in archive.ids}
+
+
+JUMPING = """
+if not getattr(sys, "_jumping", False):
+    sys._jumping = True
+    import time
+    true, monotonic = time.time, time.monotonic
+    # A day ahead, back, three days behind, back, second by second.
+    time.time = lambda: true() + (0.0, 86400.0, 0.0, -259200.0)[int(monotonic()) % 4]
+    time.time_ns = lambda: int(time.time() * 1e9)
+"""
+
+
+def test_a_clock_that_jumps_to_and_fro_in_every_process_changes_nothing(archive, undisturbed, tmp_path):
+    out = tmp_path / "out"
+    done = archive.with_fault(tmp_path / "fault", JUMPING).run(out, "--workers=2", "--timeout=200")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert results(out) == undisturbed
+    log = events(out)
+    assert [line["up"] for line in log] == sorted(line["up"] for line in log)
+    assert all(0 < row.seconds < 200 and row.tries == 1 for row in rows(out).values())
+
+
+def _times(out: Path) -> dict[str, int]:
+    return {path.parent.name: path.stat().st_mtime_ns for path in out.glob(f"set-*/??/*/{REPORT}")}
