@@ -92,3 +92,14 @@ def test_growing_memory_and_open_files_are_findings() -> None:
     assert fuzz_dicom._leaked(opened, warm).kind == "leak of files"
     steady = fuzz_dicom.Outcome(2499, "read", resident=220 << 20, files_open=6)
     assert fuzz_dicom._leaked(steady, warm) is steady
+
+
+def test_a_segmentation_of_an_unknown_representation_is_one_sentence(tmp_path: Path, corpus: Path) -> None:
+    """Found with these mutations on DICOM SEG."""
+    from OsteoScreenLib.levels.dicom_seg import read_dicom_seg
+
+    intact = sorted((corpus / "explicit-little-endian").iterdir())[0].read_bytes()
+    assert intact.count(b"\x08\x00\x16\x00UI") == 1
+    (tmp_path / "seg.dcm").write_bytes(intact.replace(b"\x08\x00\x16\x00UI", b"\x08\x00\x16\x00ZZ"))
+    with pytest.raises(InputError, match=r"seg\.dcm is damaged"):
+        read_dicom_seg(tmp_path / "seg.dcm")

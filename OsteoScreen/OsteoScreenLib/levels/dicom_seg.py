@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pydicom
-from pydicom.errors import InvalidDicomError
 
 from ..ct.geometry import Geometry, canonical
 from ..errors import InputError
@@ -33,9 +32,10 @@ def read_dicom_seg(path: Path) -> dict[str, tuple[npt.NDArray[np.bool_], Geometr
     """
     try:
         dataset = pydicom.dcmread(path)
-    except (InvalidDicomError, OSError, EOFError, ValueError):
+        kind = dataset.get("SOPClassUID")
+    except Exception:  # a length beyond the file is a MemoryError, a representation that is none NotImplementedError, …
         raise InputError(f"{path.name} is damaged; export the segmentation again.") from None
-    if dataset.get("SOPClassUID") != _SEG_STORAGE:
+    if kind != _SEG_STORAGE:
         raise InputError(f"{path.name} is DICOM, but no segmentation object (SEG); give the segmentation.")
     try:
         segments = _vertebra_segments(dataset)
