@@ -78,6 +78,7 @@ class Driver:
         self._losses: Counter[str] = Counter()
         self._witnesses: dict[str, str] = {}
         self._unproven: set[str] = set()
+        self._unwitnessed: set[str] = set()
         self._unreachable_in_a_row = 0
 
     def run(self) -> None:
@@ -108,6 +109,7 @@ class Driver:
             exhausted = exhausted or self._fill(waiting)
             for study_id, outcome in self._workers.outcomes(_TICK_S):
                 self._settle(self._running.pop(study_id), outcome)
+                self._unwitnessed.discard(study_id)
             self._listener.tick(self._workers.in_flight, self._workers.threads)
         return True
 
@@ -122,6 +124,8 @@ class Driver:
             self._store.mark_running(self._set.id, [study.id for study in studies])
         for study in studies:
             self._running[study.id] = study
+            if not self._witnesses:
+                self._unwitnessed.add(study.id)
             self._audit.note("study begun", set=self._set.id, study=study.id, alone=self._alone)
             self._workers.submit(self._order(study))
         return len(studies) < room
@@ -181,14 +185,16 @@ class Driver:
         self._note(study, outcome, "to be tried alone")
 
     def _missing(self, study: BatchStudy, outcome: Outcome) -> None:
-        """Set a study aside whose scan is not there; only where another was, for the whole share may be missing."""
-        if self._witnesses:
+        """Set a study aside whose scan is not there, where the worker saw that another one still is: else the whole
+        share may be missing, and it waits until a scan has been found."""
+        if self._witnesses and study.id not in self._unwitnessed:
             self._finish(study, outcome, State.FAILED)
             return
-        self._unproven.add(study.id)
         self._wait(study, outcome)
-        if len(self._unproven) >= _MOST_UNPROVEN:
-            raise self._none_there()
+        if not self._witnesses:
+            self._unproven.add(study.id)
+            if len(self._unproven) >= _MOST_UNPROVEN:
+                raise self._none_there()
 
     def _none_there(self) -> InputError:
         count = len(self._unproven)

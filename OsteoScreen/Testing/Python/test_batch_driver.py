@@ -134,6 +134,21 @@ def test_a_missing_scan_fails_once_another_is_found_however_late(tmp_path):
     assert all(rows[study_id].kind == "missing" for study_id in missing)
 
 
+def test_a_scan_that_was_missed_before_any_was_found_is_asked_for_again(tmp_path):
+    """Its worker knew of no other scan, so it could not tell whether the whole share had just gone."""
+
+    def answer(order: Order, before: int) -> Outcome:
+        if order.study.id == "s00":
+            return screened(order)
+        if not order.witnesses:
+            return troubled(Trouble.MISSING, "It is not there.")
+        return troubled(Trouble.GONE, "No scan is there any more.")
+
+    _, rows, problem = drive(tmp_path, answer)
+    assert isinstance(problem, BatchStopped)
+    assert states(rows) == {"waiting": 11, "screened": 1}
+
+
 @pytest.mark.parametrize("count", [1, 12, 300])
 def test_where_no_scan_is_there_the_batch_stops_and_fails_none(tmp_path, count):
     workers, rows, problem = drive(tmp_path, lambda order, _: troubled(Trouble.MISSING, "It is not there."), count)
