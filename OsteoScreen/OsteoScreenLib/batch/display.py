@@ -9,8 +9,8 @@ from typing import Any, TextIO
 
 from .study import State
 
-#: The throughput is that of the last minutes [s].
-_WINDOW_S = 600.0
+#: The throughput is that of the last minutes [s], or of the last so many studies.
+_WINDOW_S, _MOST_ENDS = 600.0, 10_000
 #: How often a plain line is written [s].
 _LINE_S = 60.0
 #: How often the living line is drawn [s].
@@ -25,14 +25,14 @@ class Display:
         self._counts = dict(counts)
         self._stream = stream or sys.stderr
         self._total = sum(counts.values())
-        self._began = self._said = time.monotonic()
+        self._since = self._said = time.monotonic()
         self._drawn = -_DRAW_S
-        self._ends: deque[float] = deque(maxlen=10_000)
+        self._ends: deque[float] = deque()
         self._bar: Any = None
         if self._stream.isatty():
             from tqdm import tqdm
 
-            layout = "{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} {desc}"
+            layout = "{percentage:3.0f}%|{bar:24}| {n_fmt}/{total_fmt} {desc}"
             self._bar = tqdm(total=self._total, file=self._stream, dynamic_ncols=True, leave=True, bar_format=layout)
 
     def ended(self, state: State) -> None:
@@ -65,7 +65,8 @@ class Display:
         speed = self._per_second()
         if speed:
             parts.append(f"{speed * 3600:.0f} an hour")
-            parts.append(f"{_span((self._total - self._done) / speed)} left")
+            if self._done < self._total:
+                parts.append(f"{_span((self._total - self._done) / speed)} left")
         return "; ".join(parts)
 
     @property
@@ -74,16 +75,9 @@ class Display:
 
     def _per_second(self) -> float:
         now = time.monotonic()
-        while self._ends and now - self._ends[0] > _WINDOW_S:
-            self._ends.popleft()
-        if len(self._ends) < 2:
-            return 0.0
-        return len(self._ends) / max(now - max(self._began, self._ends[0] if self._is_full else 0.0), 1e-3)
-
-    @property
-    def _is_full(self) -> bool:
-        """Whether the window began after the batch did, or does not hold all that came since."""
-        return time.monotonic() - self._began > _WINDOW_S or len(self._ends) == self._ends.maxlen
+        while self._ends and (now - self._ends[0] > _WINDOW_S or len(self._ends) > _MOST_ENDS):
+            self._since = self._ends.popleft()
+        return len(self._ends) / (now - self._since) if len(self._ends) > 1 else 0.0
 
     def _draw(self, threads: int) -> None:
         self._bar.n = self._done
