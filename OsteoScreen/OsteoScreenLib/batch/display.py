@@ -77,7 +77,7 @@ class Display:
         now = time.monotonic()
         while self._ends and (now - self._ends[0] > _WINDOW_S or len(self._ends) > _MOST_ENDS):
             self._since = self._ends.popleft()
-        return len(self._ends) / (now - self._since) if len(self._ends) > 1 else 0.0
+        return len(self._ends) / max(now - self._since, 1e-3) if len(self._ends) > 1 else 0.0
 
     def _draw(self, threads: int) -> None:
         self._bar.n = self._done

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -96,6 +97,22 @@ def test_what_is_no_scan_fails_with_a_class_and_a_sentence(scan, tmp_path):
     assert (found.state, found.kind) == (State.FAILED, "InputError") and found.reason.endswith(".")
     below = ask(order_of(scan, tmp_path / "out", l1="#4000"))
     assert (below.state, below.kind) == (State.FAILED, "UsageError")
+
+
+def test_what_makes_a_set_is_what_bundles_and_calibration_hold_and_not_where_they_lie(scan, tmp_path):
+    for name in ("one", "two"):
+        shutil.copytree(scan / "outliner", tmp_path / name)
+        (tmp_path / f"{name}.json").write_text("{}")
+    (tmp_path / "three.json").write_text("{ }")
+    one, two, three = (
+        BatchSettings(segmentation_model=str(tmp_path / bundle), calibration=str(tmp_path / f"{name}.json"))
+        for bundle, name in (("one", "one"), ("two", "two"), ("two", "three"))
+    )
+    assert (one.identity(), used_bundles(one)) == (two.identity(), used_bundles(two))
+    assert two.identity() != three.identity()
+    for change in ({"suggest": True}, {"snap": True}, {"force": True}, {"device": "cuda"}, {"write": ("pdf",)}):
+        assert replace(one, **change).identity() != one.identity()
+    assert BatchSettings.from_json(json.loads(json.dumps(asdict(one)))) == one
 
 
 @pytest.fixture(scope="module")

@@ -31,9 +31,9 @@ def mixed(archive, tmp_path_factory):
     }
     listed = archive.manifest("mixed.csv", ct=lambda s: places.get(s, f"scans/{s}"), **levels)
     out = folder / "out"
-    first = archive.run(out, "--workers=2", manifest=listed)
+    first = archive.run(out, "--workers=1", manifest=listed)
     log = (out / "audit.jsonl").read_text()
-    second = archive.run(out, "--workers=2", manifest=listed)
+    second = archive.run(out, "--workers=1", manifest=listed)
     return out, first, log, second
 
 
@@ -117,7 +117,7 @@ if not getattr(sys, "_jumping", False):
 
 def test_a_clock_that_jumps_to_and_fro_in_every_process_changes_nothing(archive, undisturbed, tmp_path):
     out = tmp_path / "out"
-    done = archive.with_fault(tmp_path / "fault", JUMPING).run(out, "--workers=2", "--timeout=200")
+    done = archive.with_fault(tmp_path / "fault", JUMPING).run(out, "--workers=1", "--timeout=200")
     assert (done.returncode, done.stderr) == (0, "")
     assert results(out) == undisturbed
     log = events(out)
