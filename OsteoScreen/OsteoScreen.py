@@ -37,11 +37,13 @@ from OsteoScreenSlicerLib.Panels.LevelsSection import LevelsSection
 from OsteoScreenSlicerLib.Panels.ModelsSection import ModelsSection
 from OsteoScreenSlicerLib.Panels.OutlinesSection import OutlinesSection
 from OsteoScreenSlicerLib.Panels.PacsSection import PacsSection
+from OsteoScreenSlicerLib.Panels.QueueSection import QueueSection
 from OsteoScreenSlicerLib.Panels.ResultSection import ResultSection
 from OsteoScreenSlicerLib.Panels.RunSection import RunSection
 from OsteoScreenSlicerLib.Panels.ScanSection import ScanSection
 from OsteoScreenSlicerLib.Panels.SuggestSection import SuggestSection
 from OsteoScreenSlicerLib.Parameters import OsteoScreenParameterNode
+from OsteoScreenSlicerLib.QueueCases import QueueLogic
 from OsteoScreenSlicerLib.StudyNodes import LEVEL_NAMES, StudyNodes, eventsOfStudy, firstVolume
 from OsteoScreenSlicerLib.Tasks import Tasks
 from OsteoScreenSlicerLib.Volumes import CtReader
@@ -106,7 +108,7 @@ class OsteoScreenWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.scan, self.suggest, self.levels = ScanSection(self), SuggestSection(self), LevelsSection(self)
         self.outlines, self.result, self.models = OutlinesSection(self), ResultSection(self), ModelsSection(self)
         self.earlier, self.decision = EarlierSection(self), DecisionSection(self)
-        self.keep, self.pacs = KeepSection(self), PacsSection(self)
+        self.keep, self.pacs, self.queue = KeepSection(self), PacsSection(self), QueueSection(self)
         # Painting in the Segment Editor changes the outlines many times a second; the panel follows when it pauses.
         self._updateTimer = qt.QTimer()
         self._updateTimer.setSingleShot(True)
@@ -190,7 +192,7 @@ class OsteoScreenWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             return
         for section in (
             self.install, self.scan, self.suggest, self.levels, self.outlines, self.result, self.earlier,
-            self.decision, self.keep, self.pacs, self.models, self.run,
+            self.decision, self.keep, self.pacs, self.queue, self.models, self.run,
         ):  # fmt: skip
             section.update()
         self._observe(eventsOfStudy(self.volumeNode))
@@ -205,10 +207,11 @@ class OsteoScreenWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._observed = wanted
 
     def _makeShortcuts(self, uiWidget):
-        def key(text, handler):
+        def key(text, handler, repeats=True):
             shortcut = qt.QShortcut(qt.QKeySequence(text), slicer.util.mainWindow() or uiWidget)
             shortcut.connect("activated()", handler)
             shortcut.enabled = False
+            shortcut.autoRepeat = repeats
             self._shortcuts.append(shortcut)
 
         for number, name in enumerate(LEVEL_NAMES, start=1):
@@ -219,7 +222,10 @@ class OsteoScreenWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             key(f"Ctrl+Shift+{number}", widgets.confirmCheckBox.click)
         key("Shift+Up", self.ui.namesUpButton.click)
         key("Shift+Down", self.ui.namesDownButton.click)
-        key("C", self.ui.confirmShownButton.click)
+        # A key that is held down must not run through the cases of a queue.
+        key("C", self.ui.confirmShownButton.click, repeats=False)
+        key("N", self.ui.queueNextButton.click, repeats=False)
+        key("Shift+N", self.ui.queueSkipButton.click, repeats=False)
         key("Ctrl+Return", self.ui.screenButton.click)
         key("Esc", self.ui.cancelButton.click)
 
@@ -255,6 +261,7 @@ class OsteoScreenLogic(ScriptedLoadableModuleLogic):
         self.exports = ExportLogic(self.tasks, self.classification)
         self.workerProcess = WorkerProcess(self.recentLog)
         self.pacs = PacsLogic(WorkerProcess(self.recentLog), self.tasks, self.exports)
+        self.queue = QueueLogic(WorkerProcess(self.recentLog), self.tasks, self.ctReader, self.localisation)
         self._device = ""
         self._used = []
         self._warm = None
@@ -268,6 +275,7 @@ class OsteoScreenLogic(ScriptedLoadableModuleLogic):
         """End the worker processes and remove what was exchanged with them."""
         self.workerProcess.stop()
         self.pacs.shutDown()
+        self.queue.stop()
         self.tasks.clear()
         LOGGER.removeHandler(self.recentLog)
         atexit.unregister(self.shutDown)
@@ -413,10 +421,7 @@ class OsteoScreenLogic(ScriptedLoadableModuleLogic):
 
     def startSuggesting(self, volumeNode, names, parameterNode, onDone, onError, onProgress=None):
         """Suggest the levels in the worker process; otherwise as ``startScreening``."""
-        options = {
-            "localisation_model": parameterNode.localisationBundle or None,
-            "device": parameterNode.device.engineName,
-        }
+        options = _suggestOptions(parameterNode)
         self.localisation.start(self.workerProcess, volumeNode, names, options, onDone, onError, onProgress)
 
     def startOutlining(self, volumeNode, names, parameterNode, onDone, onError, onProgress=None):
@@ -446,6 +451,7 @@ class OsteoScreenLogic(ScriptedLoadableModuleLogic):
         """Stop what runs in the worker process; nothing of it reaches the scene."""
         if self.workerProcess.busy:
             self.workerProcess.stop()
+        self.queue.cancel()
 
     # -- what the scene says
 
@@ -461,6 +467,13 @@ class OsteoScreenLogic(ScriptedLoadableModuleLogic):
             "device": parameterNode.device.engineName,
             "force": parameterNode.screenRefused,
         }
+
+    def suggestOptions(self, parameterNode):
+        """Return the choices of a parameter node as the options of "suggest"; None where no bundle is there for it."""
+        bundles = [bundle for bundle in self.bundles.available() if bundle.role == "localisation"]
+        if not bundles and not parameterNode.localisationBundle:
+            return None
+        return _suggestOptions(parameterNode)
 
     def editedOutlines(self, volumeNode, names):
         """Return the levels among ``names`` whose outline the user edited."""
@@ -492,6 +505,13 @@ class OsteoScreenLogic(ScriptedLoadableModuleLogic):
         from OsteoScreenLib.levels import parse_level
 
         return parse_level(str(given), self.ctReader.read(volumeNode), name).slice_index
+
+
+def _suggestOptions(parameterNode):
+    return {
+        "localisation_model": parameterNode.localisationBundle or None,
+        "device": parameterNode.device.engineName,
+    }
 
 
 class OsteoScreenTest(ScriptedLoadableModuleTest):

@@ -85,6 +85,8 @@ class OsteoScreenParameterNode:
     showProbability - lay the network's probability map over the CT.
     segmentationBundle, classificationBundle, localisationBundle - names of bundles; empty for the shipped ones.
     calibrationFile - the user's calibration from HU to BMD; empty for the scan's own or the nominal line.
+    queuePath - the folder of a batch whose levels queue is worked on, or the queue's list; empty for none.
+    queueCase - the id of the queue's study at hand; empty for none.
     """
 
     inputVolume: vtkMRMLScalarVolumeNode
@@ -100,3 +102,5 @@ class OsteoScreenParameterNode:
     classificationBundle: str = ""
     localisationBundle: str = ""
     calibrationFile: str = ""
+    queuePath: str = ""
+    queueCase: str = ""

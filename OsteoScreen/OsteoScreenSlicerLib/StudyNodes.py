@@ -11,7 +11,7 @@ import slicer
 LEVEL_NAMES = ("L1", "L2")
 # Marks a probability map; holds where it was cut from the CT (slice, row, column).
 PROBABILITY_ATTRIBUTE = "OsteoScreen.offset"
-_ROLES = {
+ROLES = {
     "levels": "OsteoScreenLevels",
     "vertebrae": "OsteoScreenVertebrae",
     "segmentation": "OsteoScreenOutlines",
@@ -74,7 +74,7 @@ class StudyNodes:
 
     def get(self, role):
         """Return the node of a role, or None."""
-        return self.volumeNode.GetNodeReference(_ROLES[role])
+        return self.volumeNode.GetNodeReference(ROLES[role])
 
     def getOrCreate(self, role, className, label):
         """Return the node of a role, made beside the CT in the subject hierarchy where there is none."""
@@ -82,7 +82,7 @@ class StudyNodes:
         if node is None:
             scene = self.volumeNode.GetScene()
             node = scene.AddNewNodeByClass(className, f"{self.volumeNode.GetName()} {label}")
-            self.volumeNode.SetNodeReferenceID(_ROLES[role], node.GetID())
+            self.volumeNode.SetNodeReferenceID(ROLES[role], node.GetID())
             _placeBeside(self.volumeNode, node)
         return node
 

@@ -77,6 +77,12 @@ class Tasks:
             "to": os.fspath(path),
         }
 
+    def adopt(self, volumeNode, array):
+        """Take the .npy file ``array``, from the folder, as the pixels of a CT, so that they are not written again."""
+        if self._written is not None:
+            removeQuietly(self._written[1])
+        self._written = (_pixelsKey(volumeNode), array)
+
     def warmUp(self, options, levels):
         """Return the message that loads the networks."""
         kept = {key: options[key] for key in ("segmentation_model", "classification_model", "device")}
@@ -118,12 +124,10 @@ class Tasks:
         from .Volumes import ijkToRas
 
         folder = self.folder
-        image = volumeNode.GetImageData()
-        # Modification times are never given twice, so that they tell one image from another too.
-        key = (volumeNode.GetID(), image.GetMTime(), image.GetPointData().GetScalars().GetMTime())
+        key = _pixelsKey(volumeNode)
         if self._written is None or self._written[0] != key or not os.path.exists(self._written[1]):
             if self._written is not None:
-                _removeQuietly(self._written[1])
+                removeQuietly(self._written[1])
             self._written = (key, write_array(slicer.util.arrayFromVolume(volumeNode), folder, "ct"))
         return describe_ct(
             self._written[1],
@@ -136,7 +140,14 @@ class Tasks:
         )
 
 
-def _removeQuietly(path):
+def _pixelsKey(volumeNode):
+    # Modification times are never given twice, so that they tell one image from another too.
+    image = volumeNode.GetImageData()
+    return volumeNode.GetID(), image.GetMTime(), image.GetPointData().GetScalars().GetMTime()
+
+
+def removeQuietly(path):
+    """Remove a file, where it can be removed."""
     # On Windows a file that the worker still looks at cannot be removed; it goes with the folder.
     with contextlib.suppress(OSError):
         os.remove(path)

@@ -1,6 +1,8 @@
 """From a volume node to the engine's CT: pixels, placement, and what the DICOM files say of the acquisition."""
 
 import os
+import types
+import uuid
 
 import numpy as np
 import vtk
@@ -9,6 +11,9 @@ import slicer
 from slicer.i18n import tr as _
 
 from .Errors import ModuleError
+
+# Which kept header is a volume's; one from another session has none.
+_OPENED_ATTRIBUTE = "OsteoScreen.opened"
 
 
 def checkUsable(volumeNode):
@@ -79,6 +84,28 @@ class CtReader:
 
     def __init__(self):
         self._headers = {}
+        self._opened = {}
+
+    def keepHeader(self, volumeNode, described):
+        """Keep what is known of a CT that no DICOM file at hand describes.
+
+        :param described: the "ct" of the worker's messages (dict).
+        """
+        from OsteoScreenLib.ct import acquisition_from_dict
+        from OsteoScreenLib.results import Check
+
+        token = uuid.uuid4().hex
+        # An ID may be given again to another node; what is kept is of this one.
+        volumeNode.SetAttribute(_OPENED_ATTRIBUTE, token)
+        while len(self._opened) >= self.KEPT:
+            del self._opened[next(iter(self._opened))]
+        self._opened[token] = types.SimpleNamespace(
+            acquisition=acquisition_from_dict(described["acquisition"]),
+            findings=tuple(Check(**finding) for finding in described["findings"]),
+            path=described["path"],
+            kind=described["kind"],
+            series_instance_uid=described["series_instance_uid"],
+        )
 
     def read(self, volumeNode):
         """Return the engine's CT of a volume node: its pixels (not copied), and its acquisition.
@@ -89,7 +116,7 @@ class CtReader:
 
         checkUsable(volumeNode)
         array = slicer.util.arrayFromVolume(volumeNode)
-        header = self._header(volumeNode)
+        header = self._opened.get(volumeNode.GetAttribute(_OPENED_ATTRIBUTE)) or self._header(volumeNode)
         if header is None:
             return ct_from_array(array, ijkToRas(volumeNode), findings=_findings(array), path=_path(volumeNode))
         return ct_from_array(

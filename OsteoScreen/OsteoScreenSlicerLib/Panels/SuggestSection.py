@@ -51,22 +51,26 @@ class SuggestSection(Section):
             if not self._mayReplace():
                 return
             names = self.logic.moveNames(self.panel.volumeNode, self.panel.names, by)
-            self._show(names)
+            self.show(names)
             self.panel.run.say(self._placedByReader(names))
             self._afterChange()
 
     def onConfirmShown(self):
         """Confirm the levels that the reader has seen; put on a slice or show first what the reader has not."""
+        if self.panel.queue.isFresh():
+            self.panel.run.say(_("This case was only just opened: look at its levels, then confirm (C)."))
+            return
         with self.attempt(_("The levels could not be confirmed."), waitCursor=True):
             takeable = self._takeable()
             if takeable:
                 self._take(takeable)
-            else:
+            elif self._open():
                 self._confirm(self._open())
+        self.panel.queue.onConfirmed()
 
     def _take(self, names):
         names = self.logic.takeNames(self.panel.volumeNode, names)
-        self._show(names)
+        self.show(names)
         self.panel.run.say(self._placedByReader(names))
         self._afterChange()
 
@@ -74,7 +78,7 @@ class SuggestSection(Section):
         levels = StudyLevels(self.panel.volumeNode)
         hidden = [name for name in names if not Views.isShowing(levels, name)]
         if hidden:
-            self._show(hidden)
+            self.show(hidden)
             told = _("{levels} was not in the views; look at it now, and confirm again.")
             self.panel.run.say(told.format(levels=_joined(hidden)))
             return
@@ -84,11 +88,19 @@ class SuggestSection(Section):
         self.panel.updatePanel()
 
     def _onSuggested(self, found):
+        self.showSuggested(found)
+        self._afterChange()
+
+    def showSuggested(self, found):
+        """Show what was suggested, and say what the reader has to do with it.
+
+        :param found: the worker's answer to "suggest" (dict), which is in the scene.
+        """
         levels = StudyLevels(self.panel.volumeNode)
         kept = [name for name in self.panel.names if levels.isConfirmed(name)]
         names = [name for name in found["levels"] if name not in kept]
         missing = [name for name in self.panel.names if name not in (*found["levels"], *kept)]
-        self._show(names)
+        self.show(names)
         told = []
         if names:
             told.append(_("{names} suggested: check the count and the slices, then confirm (C)."))
@@ -103,7 +115,6 @@ class SuggestSection(Section):
             told.append(_("{kept} stays where you confirmed it."))
         words = {"names": _joined(names), "missing": _joined(missing), "kept": _joined(kept)}
         self.panel.run.say(" ".join(told).format(**words))
-        self._afterChange()
 
     def _placedByReader(self, names):
         """Return what to do about levels that the reader has just put on vertebrae by their names."""
@@ -140,7 +151,7 @@ class SuggestSection(Section):
         question = _("{levels} is confirmed where it is. Move it all the same?").format(levels=_joined(confirmed))
         return not confirmed or slicer.util.confirmYesNoDisplay(question)
 
-    def _show(self, names):
+    def show(self, names):
         """Show the spine in a sagittal and a coronal view, and levels in theirs, the first of them in all."""
         levels, study = StudyLevels(self.panel.volumeNode), StudyVertebrae(self.panel.volumeNode)
         vertebrae = study.vertebrae()
@@ -179,7 +190,7 @@ class SuggestSection(Section):
             button.toolTip = tip.format(share=_share(study, by))
         takeable = self._takeable() if study is not None else []
         button = self.ui.confirmShownButton
-        button.enabled = bool(takeable or self._open()) and not running
+        button.enabled = bool(takeable or self._open() or self.panel.queue.canTake()) and not running
         if takeable:
             button.text = _("Take {levels}").format(levels=_joined(takeable))
             button.toolTip = _(

@@ -31,6 +31,8 @@ for name in [name for name in sys.modules if name.partition(".")[0] in {"torch",
 """
 
 MODULES = [
+    "OsteoScreenLib.batch.manifest",
+    "OsteoScreenLib.pacs.address",
     "OsteoScreenLib.ct",
     "OsteoScreenLib.ct.eligibility",
     "OsteoScreenLib.levels",

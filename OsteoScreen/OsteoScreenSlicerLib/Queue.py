@@ -1,0 +1,189 @@
+"""A batch's queue of levels: the list of studies whose levels a reader has to set, and the same list filled in.
+
+The batch writes the list anew whenever its results change. So what the reader sets goes into a file of its own beside
+it, which is a manifest too: it has the rows of the studies that are done, and `osteoscreen batch` screens them by it.
+"""
+
+import csv
+import datetime
+import glob
+import io
+import os
+import re
+from dataclasses import asdict, dataclass
+
+from slicer.i18n import tr as _
+
+from .Errors import ModuleError
+from .StudyNodes import LEVEL_NAMES
+
+#: What the batch calls its list, in the folder of each set of results.
+QUEUE_LIST = "levels-queue.csv"
+#: Columns of the filled-in list beside those of the queue; a manifest's notes are not read by the batch.
+READER, WHEN, SKIPPED = "note_reader", "note_set_at", "note_skipped"
+_INDEX = re.compile(r"#(\d{1,9})\b", re.ASCII)
+
+
+@dataclass(frozen=True)
+class QueueCase:
+    """A study of the queue.
+
+    :param study: the engine's BatchStudy.
+    :param suggested: {level: slice of the canonical CT} as the batch suggested it.
+    :param notes: the row's notes, by column.
+    """
+
+    study: object
+    suggested: dict
+    notes: dict
+
+    @property
+    def id(self):
+        """The study's id, which says nothing of the patient."""
+        return self.study.id
+
+
+class LevelsQueue:
+    """The list of a queue, and what of it is done.
+
+    :param path: the list, or a folder that a batch wrote to.
+    :raises ModuleError: there is no list. InputError where it cannot be read.
+    """
+
+    def __init__(self, path):
+        self.path = _listAt(os.path.expanduser(path))
+        stem, ending = os.path.splitext(self.path)
+        self.filledPath = f"{stem}-filled{ending}"
+        self.cases = _readCases(self.path)
+        self._done = self._stamp = None
+        self.done()
+
+    def done(self):
+        """Return {id: row} of the studies that are set or skipped; another reader may have added some."""
+        stamp = _stampOf(self.filledPath)
+        if self._done is None or stamp != self._stamp:
+            rows = [] if stamp is None else _rows(self.filledPath)
+            self._done, self._stamp = {row["id"]: row for row in rows if row.get("id")}, stamp
+        return self._done
+
+    def case(self, caseID):
+        """Return the case of an id, None where the queue has none."""
+        return next((case for case in self.cases if case.id == caseID), None)
+
+    def left(self):
+        """Return the cases that are neither set nor skipped, in the queue's order."""
+        done = self.done()
+        return [case for case in self.cases if case.id not in done]
+
+    def skipped(self):
+        """Return how many cases of the queue were skipped."""
+        done = self.done()
+        return sum(bool(done[case.id].get(SKIPPED)) for case in self.cases if case.id in done)
+
+    def nextAfter(self, caseID):
+        """Return the next case that is left, from the beginning again after the last; None where none but it is."""
+        ids = [case.id for case in self.cases]
+        place = ids.index(caseID) + 1 if caseID in ids else 0
+        left = {case.id: case for case in self.left() if case.id != caseID}
+        return next((left[name] for name in ids[place:] + ids[:place] if name in left), None)
+
+    def take(self, case, heights, reader):
+        """Take down the levels of a case as a reader confirmed them.
+
+        :param heights: {level: RAS S in mm of its slice}.
+        :raises OsteoScreenError: the filled-in list cannot be written.
+        """
+        # The levels are the reader's now: a segmentation would add those that the reader left out.
+        self._write(case, {**_texts(heights), "levels_from": ""}, reader, "")
+
+    def isTaken(self, caseID, heights):
+        """Return whether the levels of a case are taken down as they are."""
+        row = self.done().get(caseID)
+        return row is not None and not row.get(SKIPPED) and _texts(heights).items() <= row.items()
+
+    def skip(self, case, reason, reader):
+        """Take down that a case is not to be set, and why; otherwise as ``take``."""
+        self._write(case, {}, reader, reason)
+
+    def _write(self, case, changes, reader, skipped):
+        from OsteoScreenLib.batch.manifest import COLUMNS
+        from OsteoScreenLib.results_io import write_text_atomically
+
+        now = datetime.datetime.now().astimezone().isoformat(timespec="seconds")
+        known = {name: value for name, value in asdict(case.study).items() if value is not None}
+        row = {**case.notes, **known, **changes, READER: reader, WHEN: now, SKIPPED: skipped}
+        rows = {**self.done(), case.id: row}
+        names = list(dict.fromkeys([*COLUMNS, *(name for row in rows.values() for name in row)]))
+        text = io.StringIO()
+        writer = csv.DictWriter(text, names, lineterminator="\r\n", restval="")
+        writer.writeheader()
+        writer.writerows(rows.values())
+        write_text_atomically(text.getvalue(), self.filledPath)
+        self._done = None
+
+
+def _texts(heights):
+    return {name.lower(): f"{heights[name]:.3f}" if name in heights else "" for name in LEVEL_NAMES}
+
+
+def _listAt(path):
+    """Return the list that a path means: itself, or the newest of the sets below a batch's folder."""
+    if os.path.isfile(path):
+        return path
+    if not os.path.isdir(path):
+        raise ModuleError(
+            _("{path} is not there; choose the folder that the batch wrote to, or its {name}.").format(
+                path=path, name=QUEUE_LIST
+            )
+        )
+    below = os.path.join(glob.escape(path), "*", QUEUE_LIST)
+    found = [os.path.join(path, QUEUE_LIST)] if os.path.isfile(os.path.join(path, QUEUE_LIST)) else glob.glob(below)
+    if not found:
+        raise ModuleError(
+            _("The batch in {path} has no open levels ({name} is not there).").format(path=path, name=QUEUE_LIST)
+        )
+    return max(found, key=os.path.getmtime)
+
+
+def _readCases(path):
+    from OsteoScreenLib.batch.manifest import NOTES, read_manifest
+
+    studies = list(read_manifest(path))
+    cases = []
+    for study, row in zip(studies, _rows(path), strict=True):
+        notes = {name: text for name, text in row.items() if name.startswith(NOTES)}
+        said = {level: _INDEX.match(notes.get(f"{NOTES}_suggested_{level.lower()}", "")) for level in LEVEL_NAMES}
+        cases.append(QueueCase(study, {level: int(found[1]) for level, found in said.items() if found}, notes))
+    return cases
+
+
+def _rows(path):
+    """Return the rows of a list that are not empty, as the manifest reads them."""
+    try:
+        with open(path, encoding="utf-8-sig", newline="") as file:
+            header = file.readline()
+            delimiter = max(",;\t", key=header.count)
+            names = [name.strip().strip('"').lower() for name in header.rstrip("\r\n").split(delimiter)]
+            rows = [_named(row) for row in csv.DictReader(file, names, delimiter=delimiter, restval="")]
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise ModuleError(_("{path} cannot be read: {reason}.").format(path=path, reason=reason)) from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ModuleError(
+            _("{name} is no CSV in UTF-8; save it as one, or choose the batch's own list.").format(
+                name=os.path.basename(path)
+            )
+        ) from error
+    return [row for row in rows if any(row.values())]
+
+
+def _named(row):
+    return {name: text.strip() for name, text in row.items() if name}
+
+
+def _stampOf(path):
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_size, status.st_ino

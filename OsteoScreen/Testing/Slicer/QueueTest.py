@@ -1,0 +1,238 @@
+"""The levels queue: from a batch's list of open levels to the list that the batch screens by, one key per case."""
+
+import csv
+import os
+import shutil
+import tempfile
+from unittest import mock
+
+import slicer
+
+import CountingBundle
+from CountingBundle import sliceOf
+from OsteoScreenSlicerLib.Levels import StudyLevels
+from OsteoScreenSlicerLib.Queue import READER, SKIPPED, WHEN
+from OsteoScreenTestCase import SLICE_MM, OsteoScreenTestCase, phantomVoxels
+
+L1, L2 = sliceOf("L1"), sliceOf("L2")
+# Where the scans begin (RAS S, mm): no two cases have their levels at the same height.
+FEET_MM = {"case-a": 0.0, "case-b": 100.0, "case-c": -300.0}
+
+
+class QueueTest(OsteoScreenTestCase):
+    """Two studies without levels, for which the network has to be asked, and one that the batch had suggested."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.mkdtemp()
+        cls.addClassCleanup(shutil.rmtree, cls.folder, True)
+        cls.bundle = os.path.join(cls.folder, "bundle")
+        CountingBundle.writeBundle(cls.bundle)
+        for name, feet in FEET_MM.items():
+            writeScan(os.path.join(cls.folder, f"{name}.nrrd"), feet)
+
+    def setUp(self):
+        OsteoScreenTestCase.setUp(self)
+        # What is loaded ahead would be stopped with the test, and the process started anew for the next one.
+        ahead = mock.patch.object(self.logic, "warmUp")
+        ahead.start()
+        self.addCleanup(ahead.stop)
+        self.out = tempfile.mkdtemp(dir=self.folder)
+        self.addCleanup(setattr, self.widget.parameterNode, "localisationBundle", "")
+        self.writeQueue(os.path.join(self.out, "set-1"), self.rows())
+        self.choose(None)
+        self.begin()
+        self.ui.queueReaderLineEdit.text = "Dr Reader"
+
+    def rows(self):
+        """Return the batch's rows: the open cases, the one with a suggestion last, as the batch orders them."""
+        from OsteoScreenLib.batch.study import BatchStudy, State, StudyRow
+
+        scan = {name: os.path.join(self.folder, f"{name}.nrrd") for name in FEET_MM}
+        # Two slices off the middle, so that it is told from what the network would suggest.
+        suggested = {
+            "l1_slice_index": L1 + 2, "l1_z_ras_mm": 0.0, "l1_confirmed": "no", "l1_name_probability": 0.9,
+            "l2_slice_index": L2 + 2, "l2_z_ras_mm": 0.0, "l2_confirmed": "no", "l2_name_probability": 0.9,
+        }  # fmt: skip
+        return [
+            StudyRow(BatchStudy("case-a", scan["case-a"], age_years=70.0, sex="F"), State.NEEDS_LEVELS),
+            StudyRow(BatchStudy("case-c", scan["case-c"]), State.NEEDS_LEVELS),
+            StudyRow(BatchStudy("case-b", scan["case-b"], l1="auto"), State.SCREENED, measures=suggested),
+        ]
+
+    def writeQueue(self, folder, rows):
+        """Write a batch's list of open levels."""
+        from OsteoScreenLib.batch.queue import open_cases, write_queue_list
+
+        os.makedirs(folder)
+        write_queue_list(open_cases(rows, "set-1"), os.path.join(folder, "levels-queue.csv"))
+
+    def begin(self):
+        """Choose the queue in the panel."""
+        self.widget.parameterNode.localisationBundle = self.bundle
+        self.widget.parameterNode.queuePath = self.out
+        self.settle()
+
+    @property
+    def filledPath(self):
+        return os.path.join(self.out, "set-1", "levels-queue-filled.csv")
+
+    def filled(self):
+        """Return {id: row} of the filled-in list."""
+        if not os.path.exists(self.filledPath):
+            return {}
+        with open(self.filledPath, encoding="utf-8", newline="") as file:
+            return {row["id"]: row for row in csv.DictReader(file)}
+
+    def press(self, key):
+        """Press a key in the module, having looked at what is shown, and wait for what comes of it."""
+        self.settle(0.7)
+        next(shortcut for shortcut in self.widget._shortcuts if shortcut.key.toString() == key).activated()
+        self.waitUntilDone()
+
+    def shown(self):
+        """Return the id of the case that is shown."""
+        return self.widget.volumeNode.GetName() if self.widget.volumeNode is not None else None
+
+    def levels(self):
+        return StudyLevels(self.widget.volumeNode)
+
+    def slices(self):
+        return {name: self.levels().sliceIndex(name) for name in self.levels().names()}
+
+    def test_set_skipped_stopped_and_resumed_and_screened_by_the_batch(self):
+        self.assertIn("3 of 3 left", self.ui.queueLabel.text)
+        self.press("N")
+        self.assertEqual((self.shown(), self.slices()), ("case-a", {"L1": L1, "L2": L2}))
+        self.assertIn("L1 and L2 suggested", self.ui.statusLabel.text)
+        self.assertIn("age 70", self.ui.scanLabel.text)
+        self.assertFalse(any(self.levels().isConfirmed(name) for name in ("L1", "L2")))
+        self.assertEqual(self.filled(), {}, "nothing is confirmed by itself")
+
+        self.press("C")
+        row = self.filled()["case-a"]
+        self.assertEqual((float(row["l1"]), float(row["l2"])), (L1 * SLICE_MM, L2 * SLICE_MM))
+        self.assertEqual((row[READER], row[SKIPPED], row["sex"]), ("Dr Reader", "", "F"))
+        self.assertRegex(row[WHEN], r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[+-]\d\d:\d\d$")
+        self.assertEqual(self.shown(), "case-c", "one key per case")
+        self.assertEqual(slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLScalarVolumeNode"), 1)
+        self.assertFalse(slicer.mrmlScene.GetNodesByName("case-a levels").GetNumberOfItems())
+
+        self.ui.queueReasonComboBox.setEditText("metal")
+        self.press("Shift+N")
+        self.assertEqual((self.filled()["case-c"][SKIPPED], self.filled()["case-c"]["l1"]), ("metal", ""))
+        self.assertEqual((self.shown(), self.slices()), ("case-b", {"L1": L1 + 2, "L2": L2 + 2}))
+        self.assertEqual(self.levels().setBy("L1"), "suggested")
+        self.assertIn("as the batch suggested", self.ui.statusLabel.text)
+
+        slicer.mrmlScene.Clear(0)
+        self.settle()
+        self.begin()
+        self.assertIn("1 of 3 left; 1 set, 1 skipped", self.ui.queueLabel.text)
+        self.press("N")
+        self.assertEqual(self.shown(), "case-b")
+        self.levels().setSlice("L1", L1 - 1)
+        self.press("C")
+        self.assertIn("No case is left", self.ui.statusLabel.text)
+        self.assertIn(self.filledPath, self.ui.statusLabel.text)
+        self.assertIsNone(self.shown())
+        self.assertFalse(self.ui.queueNextButton.enabled)
+        self.checkTheBatchTakesIt()
+
+    def checkTheBatchTakesIt(self):
+        from OsteoScreenLib.batch.sources import read_studies
+        from OsteoScreenLib.batch.store import Store
+        from OsteoScreenLib.request import ScreeningRequest
+        from OsteoScreenLib.screening import screen
+
+        told = []
+        with Store.open(tempfile.mkdtemp(dir=self.folder)) as store:
+            begun = store.begin_set({}, {}, [])
+            store.add(begun, [row.study for row in self.rows()], suggest=False)
+            store.add(begun, read_studies(self.filledPath, tell=told.append), suggest=False)
+            waiting = {study.id: study for study in store.waiting(begun)}
+        self.assertEqual((set(waiting), told), ({"case-a", "case-b"}, []))
+        study = waiting["case-b"]
+        result = screen(ScreeningRequest(ct=study.ct, l1=study.l1, l2=study.l2, device="cpu")).result
+        self.assertEqual(
+            {name: level.slice_index for name, level in result.levels.items()}, {"L1": L1 - 1, "L2": L2 + 2}
+        )
+        self.assertTrue(all(level.confirmed for level in result.levels.values()))
+
+    def test_a_key_that_was_meant_for_the_case_before_confirms_nothing(self):
+        self.press("N")
+        self.widget.queue._shownAt = float("inf")
+        self.press("C")
+        self.assertIn("only just opened", self.ui.statusLabel.text)
+        self.assertFalse(self.levels().isConfirmed("L1"))
+        self.assertEqual(self.filled(), {})
+        for shortcut in self.widget._shortcuts:
+            if shortcut.key.toString() in ("C", "N", "Shift+N"):
+                self.assertFalse(shortcut.autoRepeat)
+
+    def test_what_is_not_kept_is_asked_about_and_l1_alone_is_for_one_case(self):
+        self.press("N")
+        self.levels().setSlice("L1", L1 + 3)
+        with mock.patch("slicer.util.confirmYesNoDisplay", return_value=False) as asked:
+            self.press("N")
+        self.assertIn("the levels that you set", asked.call_args[0][0])
+        self.assertEqual((self.shown(), self.slices()["L1"]), ("case-a", L1 + 3))
+        self.ui.useL2CheckBox.checked = False
+        with mock.patch("slicer.util.confirmYesNoDisplay", side_effect=AssertionError("all of it is kept")):
+            self.press("C")
+        row = self.filled()["case-a"]
+        self.assertEqual((float(row["l1"]), row["l2"]), ((L1 + 3) * SLICE_MM, ""))
+        self.assertEqual(self.shown(), "case-c")
+        self.assertTrue(self.ui.useL2CheckBox.checked)
+
+    def test_a_scan_that_cannot_be_read_says_so_and_can_be_skipped(self):
+        os.rename(os.path.join(self.folder, "case-a.nrrd"), os.path.join(self.folder, "away"))
+        try:
+            with mock.patch("slicer.util.errorDisplay") as shown:
+                self.press("N")
+        finally:
+            os.rename(os.path.join(self.folder, "away"), os.path.join(self.folder, "case-a.nrrd"))
+        self.assertIn("check the path", shown.call_args[0][0])
+        self.assertIn("At hand: case-a", self.ui.queueLabel.text)
+        self.ui.queueReasonComboBox.setEditText("not there")
+        self.press("Shift+N")
+        self.assertEqual((self.filled()["case-a"][SKIPPED], self.shown()), ("not there", "case-c"))
+
+    def test_what_another_reader_wrote_meanwhile_stays(self):
+        self.press("N")
+        with open(os.path.join(self.out, "set-1", "levels-queue.csv"), encoding="utf-8", newline="") as file:
+            row = next(row for row in csv.DictReader(file) if row["id"] == "case-c")
+        with open(self.filledPath, "w", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, [*row, READER])
+            writer.writeheader()
+            writer.writerow({**row, "l1": "-250", READER: "another"})
+        self.press("C")
+        self.assertEqual((self.filled()["case-c"]["l1"], self.filled()["case-c"][READER]), ("-250", "another"))
+        self.assertEqual(self.filled()["case-a"][READER], "Dr Reader")
+        self.assertEqual(self.shown(), "case-b")
+
+    def test_without_a_queue_or_a_reader_the_section_says_what_is_missing(self):
+        self.ui.queueReaderLineEdit.text = ""
+        self.settle()
+        self.assertFalse(self.ui.queueNextButton.enabled)
+        self.assertIn("Type who", self.ui.queueNextButton.toolTip)
+        self.ui.queueLineEdit.text = os.path.join(self.out, "nowhere")
+        self.settle()
+        self.assertIn("is not there", self.ui.queueLabel.text)
+        self.ui.queueLineEdit.text = tempfile.mkdtemp(dir=self.folder)
+        self.settle()
+        self.assertIn("has no open levels", self.ui.queueLabel.text)
+        self.ui.queueLineEdit.text = ""
+        self.settle()
+        self.assertIn("No queue is chosen", self.ui.queueLabel.text)
+
+
+def writeScan(path, feet):
+    """Write the phantom with T11 to L3 and the rod as a file, its lowest slice at S ``feet`` mm."""
+    import SimpleITK as sitk
+
+    voxels, matrix = phantomVoxels()
+    image = sitk.GetImageFromArray(CountingBundle.withRod(voxels))
+    image.SetSpacing([-matrix[0, 0], -matrix[1, 1], matrix[2, 2]])
+    image.SetOrigin([-matrix[0, 3], -matrix[1, 3], feet])
+    sitk.WriteImage(image, path)
