@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from batch_archive import PATIENCE_S, finished_ids, results, rows, waited
+from batch_archive import PATIENCE_S, complaints, finished_ids, results, rows, waited
 
 from OsteoScreenLib.batch.study import State
 
@@ -61,7 +61,7 @@ def test_a_scheduler_that_is_killed_and_comes_back_costs_a_retry_and_no_study(ar
         os.kill(scheduler.pid, signal.SIGKILL)
     with cluster(archive, port):
         _, complained = driver.communicate(timeout=PATIENCE_S)
-    assert (driver.returncode, complained) == (0, "")
+    assert (driver.returncode, complaints(complained)) == (0, "")
     assert results(out) == undisturbed
 
 
@@ -79,7 +79,7 @@ def test_a_scheduler_that_stays_away_is_a_sentence_and_the_same_command_goes_on(
     gone = (
         f"osteoscreen: The scheduler at tcp://127.0.0.1:{port} is gone; start it again, and the same command goes on.\n"
     )
-    assert (driver.returncode, complained) == (1, gone)
+    assert (driver.returncode, complaints(complained)) == (1, gone)
     assert not {row.state for row in rows(out).values()} - {State.WAITING, State.SCREENED}
     absent = archive.run(out, words)
     assert absent.returncode == 1

@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from batch_archive import PATIENCE_S, events, finished_ids, results, rows, waited
+from batch_archive import PATIENCE_S, complaints, events, finished_ids, results, rows, waited
 
 from OsteoScreenLib.batch.study import State
 
@@ -77,7 +77,11 @@ def mounted(archive, tmp_path):
             words, env=archive.environment(), capture_output=True, text=True, timeout=PATIENCE_S, check=False
         )
         assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout), tmp_path / "out-kept"
+        told = [
+            [each[0], complaints(each[1])] if each and isinstance(each[0], int) else each
+            for each in json.loads(done.stdout)
+        ]
+        return told, tmp_path / "out-kept"
 
     return run
 

@@ -10,7 +10,7 @@ import threading
 import time
 
 import pytest
-from batch_archive import PATIENCE_S, children, events, finished_ids, results, rows, waited
+from batch_archive import PATIENCE_S, children, complaints, events, finished_ids, results, rows, waited
 
 from OsteoScreenLib.batch.study import State
 
@@ -114,7 +114,7 @@ def test_an_interrupted_batch_says_so_and_goes_on(archive, undisturbed, tmp_path
     _, complained = driver.communicate(timeout=PATIENCE_S)
     assert time.monotonic() - asked < 20
     assert driver.returncode == 130
-    assert complained == "osteoscreen: Interrupted; what is finished stays, and the same command goes on.\n"
+    assert complaints(complained) == "osteoscreen: Interrupted; what is finished stays, and the same command goes on.\n"
     assert State.RUNNING not in {row.state for row in rows(out).values()}
     assert archive.run(out, "--workers=2").returncode == 0
     assert results(out) == undisturbed
