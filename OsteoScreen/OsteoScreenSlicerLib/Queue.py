@@ -51,12 +51,18 @@ class LevelsQueue:
     """
 
     def __init__(self, path):
-        self.path = _listAt(os.path.expanduser(path))
+        self._given = os.path.expanduser(path)
+        self.path = _listAt(self._given)
+        self._listStamp = _stampOf(self.path)
         stem, ending = os.path.splitext(self.path)
         self.filledPath = f"{stem}-filled{ending}"
         self.cases = _readCases(self.path)
         self._done = self._stamp = None
         self.done()
+
+    def isCurrent(self):
+        """Return whether the batch has written no other list since this one was read."""
+        return _listAt(self._given) == self.path and _stampOf(self.path) == self._listStamp
 
     def done(self):
         """Return {id: row} of the studies that are set or skipped; another reader may have added some."""

@@ -225,9 +225,10 @@ class QueueSection(Section):
         return self._queue
 
     def _requireQueue(self):
-        # Read anew: the batch may have written another list, or the file may be there by now.
-        self._opened = None
         queue = self._readQueue()
+        if queue is None or not queue.isCurrent():
+            self._opened = None
+            queue = self._readQueue()
         if queue is None:
             raise ModuleError(self._fault or _("Choose the folder that a batch wrote to, or its list, first."))
         return queue
