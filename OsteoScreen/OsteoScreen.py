@@ -226,6 +226,7 @@ class OsteoScreenWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         key("C", self.ui.confirmShownButton.click, repeats=False)
         key("N", self.ui.queueNextButton.click, repeats=False)
         key("Shift+N", self.ui.queueSkipButton.click, repeats=False)
+        key("Shift+B", self.ui.queueBackButton.click, repeats=False)
         key("Ctrl+Return", self.ui.screenButton.click)
         key("Esc", self.ui.cancelButton.click)
 

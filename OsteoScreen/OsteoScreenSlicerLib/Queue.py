@@ -10,7 +10,7 @@ import glob
 import io
 import os
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 
 from slicer.i18n import tr as _
 
@@ -22,6 +22,7 @@ QUEUE_LIST = "levels-queue.csv"
 #: Columns of the filled-in list beside those of the queue; a manifest's notes are not read by the batch.
 READER, WHEN, SKIPPED = "note_reader", "note_set_at", "note_skipped"
 _INDEX = re.compile(r"#(\d{1,9})\b", re.ASCII)
+_MILLIMETRES = re.compile(r"-?\d{1,6}(\.\d*)?", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -31,11 +32,13 @@ class QueueCase:
     :param study: the engine's BatchStudy.
     :param suggested: {level: slice of the canonical CT} as the batch suggested it.
     :param notes: the row's notes, by column.
+    :param kept: {level: RAS S in mm} as a reader set it before, where the case is opened again.
     """
 
     study: object
     suggested: dict
     notes: dict
+    kept: dict = field(default_factory=dict)
 
     @property
     def id(self):
@@ -93,6 +96,18 @@ class LevelsQueue:
         left = {case.id: case for case in self.left() if case.id != caseID}
         return next((left[name] for name in ids[place:] + ids[:place] if name in left), None)
 
+    def before(self, caseID):
+        """Return the case that was taken down before another one (or last), with what was set; None where none was."""
+        done = self.done()
+        cases = {case.id: case for case in self.cases if case.id in done}
+        ids = [name for name in done if name in cases]
+        earlier = ids[: ids.index(caseID)] if caseID in ids else ids
+        if not earlier:
+            return None
+        case, row = cases[earlier[-1]], done[earlier[-1]]
+        kept = {name: float(text) for name in LEVEL_NAMES if _MILLIMETRES.fullmatch(text := row.get(name.lower(), ""))}
+        return replace(case, suggested={}, kept=kept) if kept else case
+
     def take(self, case, heights, reader):
         """Take down the levels of a case as a reader confirmed them.
 
@@ -118,7 +133,8 @@ class LevelsQueue:
         now = datetime.datetime.now().astimezone().isoformat(timespec="seconds")
         known = {name: value for name, value in asdict(case.study).items() if value is not None}
         row = {**case.notes, **known, **changes, READER: reader, WHEN: now, SKIPPED: skipped}
-        rows = {**self.done(), case.id: row}
+        # The last one written comes last, wherever it was before.
+        rows = {**{name: other for name, other in self.done().items() if name != case.id}, case.id: row}
         names = list(dict.fromkeys([*COLUMNS, *(name for row in rows.values() for name in row)]))
         text = io.StringIO()
         writer = csv.DictWriter(text, names, lineterminator="\r\n", restval="")

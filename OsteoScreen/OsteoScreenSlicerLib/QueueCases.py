@@ -137,7 +137,7 @@ class QueueLogic:
         return told
 
     def _prepare(self, case, names, options):
-        suggest = options is not None and not case.suggested
+        suggest = options is not None and not case.suggested and not case.kept
         key = (case.study, tuple(names), repr(options) if suggest else "")
         preparation = self._preparations.get(key)
         if preparation is not None and preparation.error is None:
@@ -220,18 +220,20 @@ class QueueLogic:
             self._ctReader.keepHeader(node, described)
             if preparation.found is not None:
                 self._localisation.accept(node, preparation.found)
-            _placeSuggested(StudyLevels(node), {name: k for name, k in case.suggested.items() if name in names})
+            _place(StudyLevels(node), case, names)
         except Exception:
             self.remove(node)
             raise
         return LoadedCase(node, preparation.found, preparation.trouble)
 
 
-def _placeSuggested(levels, slices):
-    """Put levels where the batch suggested them, not confirmed; those outside the scan are left out."""
-    for name, k in slices.items():
-        if k < levels.geometry.shape[0]:
+def _place(levels, case, names):
+    """Put levels where the batch suggested them, or a reader had set them, not confirmed; none outside the scan."""
+    for name, k in case.suggested.items():
+        if name in names and k < levels.geometry.shape[0]:
             levels.setSlice(name, k, "suggested")
+    for name, height in case.kept.items():
+        levels.setSlice(name, levels.geometry.nearest_slice(height))
 
 
 def _withoutPatient(described, study):

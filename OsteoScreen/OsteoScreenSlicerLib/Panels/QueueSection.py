@@ -47,6 +47,7 @@ class QueueSection(Section):
         ui.readerLineEdit.connect("textChanged(QString)", lambda text: _setText(ui.queueReaderLineEdit, text))
         ui.queueFolderButton.connect("clicked()", self.onFolder)
         ui.queueListButton.connect("clicked()", self.onList)
+        ui.queueBackButton.connect("clicked()", self.onBack)
         ui.queueNextButton.connect("clicked()", self.onNext)
         ui.queueSkipButton.connect("clicked()", self.onSkip)
 
@@ -60,10 +61,12 @@ class QueueSection(Section):
         if self.panel.parameterNode is None:
             return
         case = self.panel.parameterNode.queueCase
-        self.ui.queueLabel.text, following = self._state(case)
+        self.ui.queueLabel.text, following, before = self._state(case)
         reason = self._whyNot()
         running = bool(self.panel.run.running)
-        next_, skip = self.ui.queueNextButton, self.ui.queueSkipButton
+        back, next_, skip = self.ui.queueBackButton, self.ui.queueNextButton, self.ui.queueSkipButton
+        back.enabled = not reason and before is not None and not running
+        back.toolTip = reason or _("Open the case before again, as it was set, to set it anew.  Key: Shift+B")
         next_.text = _("Next case") if case else _("Begin")
         next_.enabled = not reason and following is not None and not running
         next_.toolTip = reason or _("Open the next case; this one stays in the queue unless it is confirmed.  Key: N")
@@ -106,6 +109,17 @@ class QueueSection(Section):
             if self._mayLeave(queue):
                 self._goOn(queue, case)
 
+    def onBack(self):
+        """Open the case again that was set or skipped before; what is written of it stays until it is confirmed."""
+        with self.attempt(_("The case before could not be opened.")):
+            queue, case = self._requireQueue(), self.panel.parameterNode.queueCase
+            before = queue.before(case)
+            if before is None:
+                raise ModuleError(_("No case was set before."))
+            self._reader()
+            if self._mayLeave(queue):
+                self._goTo(queue, before)
+
     def onSkip(self):
         """Take the case at hand out of the queue, with the reason, and open the next one."""
         with self.attempt(_("The case could not be skipped.")):
@@ -136,17 +150,22 @@ class QueueSection(Section):
     # -- from case to case
 
     def _goOn(self, queue, caseID):
-        """Take the case at hand away, and open the next one that is left."""
+        """Open the next case that is left after one, or say that none is."""
         following = queue.nextAfter(caseID)
+        self._goTo(queue, following)
+        if following is None:
+            told = _("✓ No case is left. Give {path} to `osteoscreen batch` in the place of its first list.")
+            self.panel.run.say(told.format(path=queue.filledPath))
+
+    def _goTo(self, queue, case):
+        """Take the case at hand away, and open another (None: none)."""
         for volume in self.logic.queue.volumes():
             self.logic.queue.remove(volume)
-        self.panel.parameterNode.queueCase = "" if following is None else following.id
-        if following is not None:
-            self._open(queue, following)
-            return
-        told = _("✓ No case is left. Give {path} to `osteoscreen batch` in the place of its first list.")
-        self.panel.run.say(told.format(path=queue.filledPath))
-        self.panel.updatePanel()
+        self.panel.parameterNode.queueCase = "" if case is None else case.id
+        if case is None:
+            self.panel.updatePanel()
+        else:
+            self._open(queue, case)
 
     def _mayLeave(self, queue):
         """Return whether the case at hand may go: all of it is kept, or the reader agrees to lose the rest."""
@@ -193,6 +212,8 @@ class QueueSection(Section):
             return _("! {case}: no level could be suggested ({why}) Set them by hand, then confirm (C).").format(
                 case=case.id, why=inPanel(trouble)
             )
+        if case.kept:
+            return _("{case}, as it was set: change it, and confirm it anew (C), or go on (N).").format(case=case.id)
         if names:
             told = _("{case}: {levels} as the batch suggested it: check the count and the slices, then confirm (C).")
             return told.format(case=case.id, levels=_(" and ").join(names))
@@ -234,19 +255,20 @@ class QueueSection(Section):
         return queue
 
     def _state(self, case):
-        """Return how the queue stands, in words, and the case that comes next, None where none does."""
+        """Return how the queue stands, in words, and the cases that come next and came before, None where none is."""
         queue = self._readQueue()
         if queue is None:
-            return (_("✕ {reason}").format(reason=self._fault) if self._fault else _("No queue is chosen.")), None
+            return (_("✕ {reason}").format(reason=self._fault) if self._fault else _("No queue is chosen.")), None, None
         try:
-            left, skipped, following = len(queue.left()), queue.skipped(), queue.nextAfter(case)
+            left, skipped = len(queue.left()), queue.skipped()
+            following, before = queue.nextAfter(case), queue.before(case)
         except Exception as error:  # the filled-in list was damaged meanwhile
-            return _("✕ {reason}").format(reason=inPanel(str(error))), None
+            return _("✕ {reason}").format(reason=inPanel(str(error))), None, None
         total = len(queue.cases)
         told = _("{left} of {total} left; {taken} set, {skipped} skipped.").format(
             left=left, total=total, taken=total - left - skipped, skipped=skipped
         )
-        return (_("{told} At hand: {case}").format(told=told, case=case) if case else told), following
+        return (_("{told} At hand: {case}").format(told=told, case=case) if case else told), following, before
 
     def _whyNot(self):
         if self._queue is None:

@@ -19,8 +19,10 @@ L1, L2 = sliceOf("L1"), sliceOf("L2")
 FEET_MM = {"case-a": 0.0, "case-b": 100.0, "case-c": -300.0}
 
 
-class QueueTest(OsteoScreenTestCase):
-    """Two studies without levels, for which the network has to be asked, and one that the batch had suggested."""
+class QueueTestCase(OsteoScreenTestCase):
+    """A queue of three studies in the panel; ``NEEDING`` are those that the batch had not suggested levels for."""
+
+    NEEDING = ()
 
     @classmethod
     def setUpClass(cls):
@@ -45,20 +47,21 @@ class QueueTest(OsteoScreenTestCase):
         self.ui.queueReaderLineEdit.text = "Dr Reader"
 
     def rows(self):
-        """Return the batch's rows: the open cases, the one with a suggestion last, as the batch orders them."""
+        """Return the batch's rows of the open cases; the least certain is the first in the queue."""
+        return [self.row("case-a", 0.7, age_years=70.0, sex="F"), self.row("case-c", 0.8), self.row("case-b", 0.9)]
+
+    def row(self, name, probability, **given):
         from OsteoScreenLib.batch.study import BatchStudy, State, StudyRow
 
-        scan = {name: os.path.join(self.folder, f"{name}.nrrd") for name in FEET_MM}
+        scan = os.path.join(self.folder, f"{name}.nrrd")
+        if name in self.NEEDING:
+            return StudyRow(BatchStudy(name, scan, **given), State.NEEDS_LEVELS)
+        measures = {}
         # Two slices off the middle, so that it is told from what the network would suggest.
-        suggested = {
-            "l1_slice_index": L1 + 2, "l1_z_ras_mm": 0.0, "l1_confirmed": "no", "l1_name_probability": 0.9,
-            "l2_slice_index": L2 + 2, "l2_z_ras_mm": 0.0, "l2_confirmed": "no", "l2_name_probability": 0.9,
-        }  # fmt: skip
-        return [
-            StudyRow(BatchStudy("case-a", scan["case-a"], age_years=70.0, sex="F"), State.NEEDS_LEVELS),
-            StudyRow(BatchStudy("case-c", scan["case-c"]), State.NEEDS_LEVELS),
-            StudyRow(BatchStudy("case-b", scan["case-b"], l1="auto"), State.SCREENED, measures=suggested),
-        ]
+        for level, k in (("l1", L1 + 2), ("l2", L2 + 2)):
+            told = {"slice_index": k, "z_ras_mm": 0.0, "confirmed": "no", "name_probability": probability}
+            measures.update({f"{level}_{key}": value for key, value in told.items()})
+        return StudyRow(BatchStudy(name, scan, l1="auto", **given), State.SCREENED, measures=measures)
 
     def writeQueue(self, folder, rows):
         """Write a batch's list of open levels."""
@@ -85,8 +88,8 @@ class QueueTest(OsteoScreenTestCase):
             return {row["id"]: row for row in csv.DictReader(file)}
 
     def press(self, key):
-        """Press a key in the module, having looked at what is shown, and wait for what comes of it."""
-        self.settle(0.7)
+        """Press a key in the module, having looked at what is to be confirmed, and wait for what comes of it."""
+        self.settle(0.7 if key == "C" else 0.0)
         next(shortcut for shortcut in self.widget._shortcuts if shortcut.key.toString() == key).activated()
         self.waitUntilDone()
 
@@ -99,6 +102,12 @@ class QueueTest(OsteoScreenTestCase):
 
     def slices(self):
         return {name: self.levels().sliceIndex(name) for name in self.levels().names()}
+
+
+class WholeWayTest(QueueTestCase):
+    """Two studies without levels, for which the network has to be asked, and one that the batch had suggested."""
+
+    NEEDING = ("case-a", "case-c")
 
     def test_set_skipped_stopped_and_resumed_and_screened_by_the_batch(self):
         self.assertIn("3 of 3 left", self.ui.queueLabel.text)
@@ -159,6 +168,10 @@ class QueueTest(OsteoScreenTestCase):
         )
         self.assertTrue(all(level.confirmed for level in result.levels.values()))
 
+
+class QueueTest(QueueTestCase):
+    """What may happen on the way."""
+
     def test_a_key_that_was_meant_for_the_case_before_confirms_nothing(self):
         self.press("N")
         self.widget.queue._shownAt = float("inf")
@@ -184,6 +197,19 @@ class QueueTest(OsteoScreenTestCase):
         self.assertEqual((float(row["l1"]), row["l2"]), ((L1 + 3) * SLICE_MM, ""))
         self.assertEqual(self.shown(), "case-c")
         self.assertTrue(self.ui.useL2CheckBox.checked)
+
+    def test_a_case_is_opened_again_and_set_anew(self):
+        self.press("N")
+        self.press("C")
+        self.press("Shift+B")
+        self.assertEqual((self.shown(), self.slices()), ("case-a", {"L1": L1 + 2, "L2": L2 + 2}))
+        self.assertFalse(self.levels().isConfirmed("L1"))
+        self.assertIn("as it was set", self.ui.statusLabel.text)
+        self.assertIn("case-a", self.filled())
+        self.levels().setSlice("L2", L2 - 1)
+        self.press("C")
+        self.assertEqual(float(self.filled()["case-a"]["l2"]), (L2 - 1) * SLICE_MM)
+        self.assertEqual((list(self.filled()), self.shown()), (["case-a"], "case-c"))
 
     def test_a_scan_that_cannot_be_read_says_so_and_can_be_skipped(self):
         os.rename(os.path.join(self.folder, "case-a.nrrd"), os.path.join(self.folder, "away"))
