@@ -34,7 +34,7 @@ LONGEST_CELL = 1000
 #: What a spreadsheet takes for the beginning of a formula (OWASP, "CSV injection"), and what it may take for the end
 #: of the cell before, by the separator that its language's settings want.
 _FORMULA, _SEPARATORS = "=+-@", ",;|"
-_CELL_STARTS = re.compile(rf"(?:^|(?<=[{_SEPARATORS}]))\s*[\"']*\s*(?=(\S))")
+_CELL_STARTS = re.compile(rf"(?:^|(?<=[{_SEPARATORS}]))[\s\"']*(?=(\S))")
 
 
 def write_table(results: Iterable[ScreeningResult], path: str | os.PathLike[str]) -> Path:

@@ -96,6 +96,7 @@ def test_no_text_begins_a_formula(text: str, tmp_path: Path) -> None:
 @settings(max_examples=300, deadline=None)
 @given(st.text(st.sampled_from("=+-@,;|'\" \t\r\n\x00a1\u202e\uff1d\u3000\u00a0\\<>&\u2028\ud800"), max_size=12))
 @example("W" * 70_000)
+@example('" "=')
 def test_no_combination_begins_a_formula_a_cell_or_a_row(text: str) -> None:
     safe = safe_text(text)
     assert harmless.unseen(safe) == ""
