@@ -58,9 +58,15 @@ def test_levels_are_suggested_for_a_reader_to_confirm(ct):
 
 
 def test_a_level_beside_the_middle_is_moved_to_it(ct):
-    found = suggest_levels(ct, spine(vertebra("T12"), vertebra("L1", off_mm=5.0)), ("L1",))
-    assert abs(found.levels["L1"].level.slice_index - CENTRES["L1"]) <= 1
-    assert found.levels["L1"].snapped
+    found = suggest_levels(ct, spine(vertebra("T12"), vertebra("L1", off_mm=3.5)), ("L1",)).levels["L1"]
+    assert found.snapped
+    assert abs(found.level.z_mm - z_of("L1")) <= SLICE_MM / 2
+
+
+def test_endplates_far_from_where_the_localiser_is_are_another_bodys(ct):
+    found = suggest_levels(ct, spine(vertebra("T12"), vertebra("L1", off_mm=7.0)), ("L1",)).levels["L1"]
+    assert not found.snapped
+    assert abs(found.level.z_mm - (z_of("L1") + 7.0)) <= SLICE_MM / 2
 
 
 def test_where_no_endplates_are_seen_the_localiser_is_believed():
