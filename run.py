@@ -38,14 +38,29 @@ The first use makes the folder .venv here and installs OsteoScreen and its packa
 # What pip's log says, and what that means for the person waiting. The first that is found is shown.
 PIP_TROUBLE = (
     (("No space left on device",), "The disk is full: free about 3 GB and run the same command again."),
-    (("CERTIFICATE_VERIFY_FAILED",), "The package index's certificate is not trusted here: set PIP_CERT to the "
-                                     "certificate file of your network and run the same command again."),
-    (("Failed to establish a new connection", "Temporary failure in name resolution", "NewConnectionError",
-      "NameResolutionError", "ConnectTimeoutError", "Read timed out", "ProxyError", "Network is unreachable"),
-     "The package index could not be reached: check the network (behind a proxy, set HTTPS_PROXY) and run the same "
-     "command again."),
-    (("No matching distribution found for torch",),
-     "There is no PyTorch for this Python or this system: try another Python from 3.10 on."),
+    (
+        ("CERTIFICATE_VERIFY_FAILED",),
+        "The package index's certificate is not trusted here: set PIP_CERT to the "
+        "certificate file of your network and run the same command again.",
+    ),
+    (
+        (
+            "Failed to establish a new connection",
+            "Temporary failure in name resolution",
+            "NewConnectionError",
+            "NameResolutionError",
+            "ConnectTimeoutError",
+            "Read timed out",
+            "ProxyError",
+            "Network is unreachable",
+        ),
+        "The package index could not be reached: check the network (behind a proxy, set HTTPS_PROXY) and run the same "
+        "command again.",
+    ),
+    (
+        ("No matching distribution found for torch",),
+        "There is no PyTorch for this Python or this system: try another Python from 3.10 on.",
+    ),
 )
 
 
@@ -63,15 +78,20 @@ def check_python():
     """Raise SetupError when this Python is too old."""
     if sys.version_info < OLDEST:
         from shutil import which
+
         newer = [name for name in ("python3.13", "python3.12", "python3.11", "python3.10") if which(name)]
         advice = f"Run it with {newer[0]} instead." if newer else "Install a newer Python and run it with that."
-        raise SetupError("OsteoScreen needs Python {}.{} or later; this is Python {}.{}. {}".format(
-            OLDEST[0], OLDEST[1], sys.version_info[0], sys.version_info[1], advice))
+        raise SetupError(
+            "OsteoScreen needs Python {}.{} or later; this is Python {}.{}. {}".format(
+                OLDEST[0], OLDEST[1], sys.version_info[0], sys.version_info[1], advice
+            )
+        )
 
 
 def fingerprint():
     """Return the hash of all that decides what is installed, and of where: an editable install knows its place."""
     import hashlib
+
     digest = hashlib.sha256(ROOT.encode("utf-8", "surrogateescape"))
     for name in FINGERPRINTED:
         with open(os.path.join(ROOT, name), "rb") as file:
@@ -109,6 +129,7 @@ class Lock:
                 say("Another run.py is setting up OsteoScreen here; waiting for it.")
                 waiting = True
             import time
+
             time.sleep(0.2)
         if not WINDOWS:
             Lock.held = (self.file.fileno(),)
@@ -121,13 +142,16 @@ class Lock:
 
     def _try(self):
         import errno
+
         try:
             if WINDOWS:
                 import msvcrt
+
                 self.file.seek(0)
                 msvcrt.locking(self.file.fileno(), msvcrt.LK_NBLCK, 1)
             else:
                 import fcntl
+
                 fcntl.flock(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             # A file system that has no locks at all must not stop the set-up.
@@ -138,12 +162,14 @@ class Lock:
 def call(command, **options):
     """Run a command with its output on stderr and return its exit status."""
     import subprocess
+
     return subprocess.call(command, stdout=sys.stderr.fileno(), cwd=ROOT, pass_fds=Lock.held, **options)
 
 
 def usable():
     """Tell whether there is an environment that was left whole and has a working pip."""
     import subprocess
+
     if os.path.exists(UNFINISHED) or not os.path.exists(PYTHON):
         return False
     check = f"import sys, pip; sys.exit(sys.version_info < {OLDEST!r})"
@@ -161,6 +187,7 @@ def make_environment():
     """Make .venv anew, with pip in it."""
     import importlib.util
     import shutil
+
     if os.path.lexists(VENV):
         say("The environment in .venv is not whole: making it anew.")
         shutil.rmtree(VENV)
@@ -168,8 +195,10 @@ def make_environment():
     write(UNFINISHED, "")
     say(f"Making the environment {VENV} with Python {sys.version.split()[0]} ...")
     if importlib.util.find_spec("venv") is None:
-        raise SetupError("This Python has no venv module: install it (Debian, Ubuntu: sudo apt install python3-venv) "
-                         "and run the same command again.")
+        raise SetupError(
+            "This Python has no venv module: install it (Debian, Ubuntu: sudo apt install python3-venv) "
+            "and run the same command again."
+        )
     has_ensurepip = importlib.util.find_spec("ensurepip") is not None
     if call([sys.executable, "-m", "venv"] + ([] if has_ensurepip else ["--without-pip"]) + [VENV]) != 0:
         raise SetupError(f"Python could not make the environment {VENV}; its reason stands above.")
@@ -180,12 +209,17 @@ def make_environment():
 def borrow_pip():
     """Put a pip into the environment with the pip outside: some Linux systems ship Python without ensurepip."""
     import subprocess
-    advice = ("This Python can make no environment with pip: install its venv package (Debian, Ubuntu: sudo apt "
-              "install python3-venv) and run the same command again.")
+
+    advice = (
+        "This Python can make no environment with pip: install its venv package (Debian, Ubuntu: sudo apt "
+        "install python3-venv) and run the same command again."
+    )
     where = subprocess.check_output([PYTHON, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"])
     target = where.decode().strip()
-    if call([sys.executable, "-m", "pip", "--disable-pip-version-check", "install", "-q", "--target", target,
-             "pip"]) != 0:
+    if (
+        call([sys.executable, "-m", "pip", "--disable-pip-version-check", "install", "-q", "--target", target, "pip"])
+        != 0
+    ):
         raise SetupError(advice)
 
 
@@ -195,8 +229,10 @@ def install():
     environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
     if os.path.exists(LOG):
         os.remove(LOG)
-    status = call([PYTHON, "-m", "pip", "--disable-pip-version-check", "--no-input", "--log", LOG,
-                   "install", "-r", REQUIREMENTS], env=environment)
+    status = call(
+        [PYTHON, "-m", "pip", "--disable-pip-version-check", "--no-input", "--log", LOG, "install", "-r", REQUIREMENTS],
+        env=environment,
+    )
     if status != 0:
         raise SetupError(explain_pip())
 
@@ -244,6 +280,7 @@ def hand_over(arguments):
     if not WINDOWS:
         os.execv(PYTHON, command)
     import subprocess
+
     child = subprocess.Popen(command)
     while True:
         try:
@@ -265,6 +302,7 @@ def test_workers():
 def test(arguments):
     """Check style and types, run the tests, and return 0 if all three are clean; pytest speaks last."""
     import subprocess
+
     steps = (
         ("ruff", ["ruff", "check", "."]),
         ("mypy", ["mypy"]),

@@ -51,8 +51,14 @@ def project(folder: Path, repository: Path) -> Path:
 def run(folder: Path, *arguments: str, python: str = sys.executable, **options) -> subprocess.CompletedProcess:
     # No index is asked for anything: what is not in the folder must not be needed.
     environment = {**os.environ, "PIP_NO_INDEX": "1", "PIP_NO_INPUT": "1"}
-    return subprocess.run([python, str(folder / "run.py"), *arguments], capture_output=True, text=True, timeout=300,
-                          env=environment, **options)
+    return subprocess.run(
+        [python, str(folder / "run.py"), *arguments],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env=environment,
+        **options,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -121,19 +127,29 @@ def test_an_install_that_pip_refuses_says_so_and_goes_on_when_it_can(clone):
 def test_an_index_out_of_reach_is_called_that(clone):
     (clone / "requirements-dev.txt").write_text("a-package-that-is-needed\n")
     no_index_here = "http://127.0.0.1:9/simple"
-    environment = {name: value for name, value in os.environ.items()
-                   if not name.startswith("PIP_") and not name.lower().endswith("_proxy")}
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("PIP_") and not name.lower().endswith("_proxy")
+    }
     environment.update(PIP_INDEX_URL=no_index_here, PIP_RETRIES="0", PIP_CONFIG_FILE=os.devnull)
-    answer = subprocess.run([sys.executable, str(clone / "run.py"), "demo"], capture_output=True, text=True,
-                            timeout=300, env=environment, check=False)
+    answer = subprocess.run(
+        [sys.executable, str(clone / "run.py"), "demo"],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env=environment,
+        check=False,
+    )
     assert answer.returncode == 1
     assert "The package index could not be reached" in answer.stderr
 
 
 def test_a_killed_first_use_is_repaired(tmp_path, repository):
     folder = project(tmp_path, repository)
-    process = subprocess.Popen([sys.executable, str(folder / "run.py"), "demo"], stderr=subprocess.DEVNULL,
-                               start_new_session=True)
+    process = subprocess.Popen(
+        [sys.executable, str(folder / "run.py"), "demo"], stderr=subprocess.DEVNULL, start_new_session=True
+    )
     python = folder / ".venv" / "bin" / "python"
     deadline = time.monotonic() + 60
     while not python.exists() and time.monotonic() < deadline:
@@ -150,8 +166,16 @@ def test_a_killed_first_use_is_repaired(tmp_path, repository):
 def test_two_first_uses_at_once_make_one_environment(tmp_path, repository):
     folder = project(tmp_path, repository)
     environment = {**os.environ, "PIP_NO_INDEX": "1"}
-    both = [subprocess.Popen([sys.executable, str(folder / "run.py"), "demo"], stdout=subprocess.PIPE,
-                             stderr=subprocess.PIPE, text=True, env=environment) for _ in range(2)]
+    both = [
+        subprocess.Popen(
+            [sys.executable, str(folder / "run.py"), "demo"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment,
+        )
+        for _ in range(2)
+    ]
     answers = [process.communicate(timeout=300) for process in both]
     assert all('["demo"]' in out for out, _ in answers), answers
     messages = "".join(err for _, err in answers)
@@ -170,10 +194,20 @@ def test_help_needs_no_environment(tmp_path, repository):
 
 def old_pythons() -> list[str]:
     places = [Path.home() / ".pyenv" / "versions", Path("/usr/bin"), Path("/usr/local/bin")]
-    names = [place / name for place in places if place.is_dir()
-             for name in (["python3.6", "python3.7", "python3.8", "python3.9"] if place.name == "bin" else
-                          [f"{version.name}/bin/python3" for version in place.iterdir()
-                           if version.name.startswith(("3.6", "3.7", "3.8", "3.9"))])]
+    names = [
+        place / name
+        for place in places
+        if place.is_dir()
+        for name in (
+            ["python3.6", "python3.7", "python3.8", "python3.9"]
+            if place.name == "bin"
+            else [
+                f"{version.name}/bin/python3"
+                for version in place.iterdir()
+                if version.name.startswith(("3.6", "3.7", "3.8", "3.9"))
+            ]
+        )
+    ]
     return [str(name) for name in names if name.exists()]
 
 
@@ -192,9 +226,11 @@ def test_an_old_python_is_told_which_one_is_needed(tmp_path, repository):
 def test_a_python_without_venv_is_told_what_to_install(tmp_path, repository):
     folder = project(tmp_path, repository)
     # A Python whose venv cannot be found, as on systems that ship it as a package of its own.
-    code = ("import importlib.util as u, runpy, sys; find = u.find_spec\n"
-            "u.find_spec = lambda name, *rest: None if name == 'venv' else find(name, *rest)\n"
-            f"sys.argv = ['run.py', 'demo']; runpy.run_path({str(folder / 'run.py')!r}, run_name='__main__')")
+    code = (
+        "import importlib.util as u, runpy, sys; find = u.find_spec\n"
+        "u.find_spec = lambda name, *rest: None if name == 'venv' else find(name, *rest)\n"
+        f"sys.argv = ['run.py', 'demo']; runpy.run_path({str(folder / 'run.py')!r}, run_name='__main__')"
+    )
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert answer.returncode == 1
     assert "no venv module" in answer.stderr

@@ -109,5 +109,3 @@ def _reason(error: OSError) -> str:
 def _remove_if_empty(folder: Path) -> None:
     with suppress(OSError):
         folder.rmdir()
-
-

@@ -159,9 +159,7 @@ def test_a_refused_study_says_why_and_measures_nothing(phantom, files, tmp_path)
 @pytest.mark.parametrize("force", [False, True])
 def test_a_slice_without_an_outline_is_refused_even_by_force(files, force, tmp_path):
     silent = write_tiny_bundle(tmp_path / "silent", silent_network())
-    request = ScreeningRequest(
-        files / "dicom", l1="#18", l2="#6", segmentation_model=silent, device="cpu", force=force
-    )
+    request = ScreeningRequest(files / "dicom", l1="#18", l2="#6", segmentation_model=silent, device="cpu", force=force)
     screening = screen(request)
     assert screening.result.status == "refused"
     reason = check_of(screening, "segmentation")

@@ -88,9 +88,7 @@ def _classification(arguments: argparse.Namespace) -> int:
         masks = None
         if arguments.segmentation_model != "drawn":
             outliner = segmentation_bundle(arguments.segmentation_model)
-            masks = predict_masks(
-                data, outliner, device=arguments.device, workers=arguments.workers, progress=progress
-            )
+            masks = predict_masks(data, outliner, device=arguments.device, workers=arguments.workers, progress=progress)
         found = []
         for one in classify_subjects(data, subjects, Classifier(bundle, arguments.device), masks):
             found.append(one)

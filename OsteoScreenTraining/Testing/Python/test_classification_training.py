@@ -137,8 +137,9 @@ def test_who_has_no_outline_is_left_out_and_named_in_the_bundle(subject_set, tin
     assert task.without_outline == list(gone)
     said = task.bundle_description(task.make_network().eval())["training"]["data"]
     assert said.endswith(f"; left out without an outline: {gone[0]}, {gone[1]}")
-    one = tiny_classification({"model": "model2"}, network={"name": "study_classifier",
-                                                            "parameters": {"in_channels": 1, "base_width": 2}})
+    one = tiny_classification(
+        {"model": "model2"}, network={"name": "study_classifier", "parameters": {"in_channels": 1, "base_width": 2}}
+    )
     assert _task(one, folder).without_outline == []
 
 
@@ -168,8 +169,9 @@ def test_the_target_is_the_class_of_the_reference(subject_set, tiny_classificati
     assert (bright[target[:, 0] == 1].min() > bright[target[:, 0] == 0].max()).item()
 
 
-def test_soft_labels_are_the_chance_of_each_class_under_the_references_error(make_subject_set, subjects_of, tmp_path,
-                                                                             tiny_classification):
+def test_soft_labels_are_the_chance_of_each_class_under_the_references_error(
+    make_subject_set, subjects_of, tmp_path, tiny_classification
+):
     values = np.linspace(60, 140, 41)
     subjects = [
         dataclasses.replace(subject, bmd_l1=None, bmd_l2=None, bmd_individual=float(bmd))
@@ -185,8 +187,11 @@ def test_soft_labels_are_the_chance_of_each_class_under_the_references_error(mak
     inside = ~np.isin(values, (80.0, 120.0))  # on a limit a blur of any width says one half
     np.testing.assert_array_equal(by_sd[1e-6][inside], by_sd[0.0][inside])
     soft = by_sd[10.0]
-    np.testing.assert_allclose(soft[values == 90.0][0], [stats.norm.cdf(-3), stats.norm.cdf(1) - stats.norm.cdf(-3),
-                                                         stats.norm.cdf(-1)], atol=1e-6)
+    np.testing.assert_allclose(
+        soft[values == 90.0][0],
+        [stats.norm.cdf(-3), stats.norm.cdf(1) - stats.norm.cdf(-3), stats.norm.cdf(-1)],
+        atol=1e-6,
+    )
     assert (np.diff(soft[:, 0]) > 0).all() and (np.diff(soft[:, 2]) < 0).all()
 
 

@@ -45,8 +45,7 @@ def test_the_patient_is_plainly_synthetic_and_every_value_is_legal(series):
         with pydicom.config.disable_value_validation():
             dataset = pydicom.dcmread(file)
         for element in dataset:
-            pydicom.dataelem.DataElement(element.tag, element.VR, element.value,
-                                         validation_mode=pydicom.config.RAISE)
+            pydicom.dataelem.DataElement(element.tag, element.VR, element.value, validation_mode=pydicom.config.RAISE)
         assert "Simulated" in str(dataset.PatientName)
         assert dataset.Manufacturer == "OsteoScreen simulation"
         assert dataset.StudyInstanceUID.startswith("2.25.")
@@ -70,8 +69,10 @@ def test_reading_it_back_gives_the_same_volume_in_the_same_place(series, hu):
 
 def test_the_same_series_has_the_same_uids_and_another_has_others(hu, series, tmp_path):
     def uids(folder):
-        return [(d.StudyInstanceUID, d.SeriesInstanceUID, d.SOPInstanceUID, d.FrameOfReferenceUID)
-                for d in map(pydicom.dcmread, sorted(folder.iterdir()))]
+        return [
+            (d.StudyInstanceUID, d.SeriesInstanceUID, d.SOPInstanceUID, d.FrameOfReferenceUID)
+            for d in map(pydicom.dcmread, sorted(folder.iterdir()))
+        ]
 
     write_dicom_series(tmp_path / "same", hu, IJK_TO_RAS, SeriesDescription(seed=7, slice_thickness_mm=2.0))
     write_dicom_series(tmp_path / "other", hu, IJK_TO_RAS, SeriesDescription(seed=8, slice_thickness_mm=2.0))

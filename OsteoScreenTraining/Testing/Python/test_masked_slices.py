@@ -246,5 +246,3 @@ def test_outlines_of_another_data_set_are_refused(subject_set, tmp_path):
     (tmp_path / "masks.npy").write_bytes(b"junk")
     with pytest.raises(InputError, match="cannot be read"):
         MaskedSlices(data, data.subjects, LEVELS, tmp_path / "masks.npy", 32.0)
-
-

@@ -163,9 +163,7 @@ def _values(group: Sequence[Subject]) -> list[float]:
     return [subject.bmd for subject in group if subject.bmd is not None]
 
 
-def _chi2(
-    parts: Sequence[Sequence[Subject]], value: Callable[[Subject], Any], kinds: Iterable[Any]
-) -> Row:
+def _chi2(parts: Sequence[Sequence[Subject]], value: Callable[[Subject], Any], kinds: Iterable[Any]) -> Row:
     try:
         test = chi_square([[sum(value(subject) == kind for subject in part) for part in parts] for kind in kinds])
     except UsageError:

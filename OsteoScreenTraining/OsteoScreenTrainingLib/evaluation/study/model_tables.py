@@ -197,10 +197,7 @@ def _comparison_rows(results: StudyResults, values: Sequence[Row]) -> list[Row]:
     for name, _, status, auc, low, high, accuracy, ece, difference, p in values:
         words = results.classifiers[str(name)].words if status == BONE_STATUSES[0] else ""
         rest = ["", ""] if difference is None else [fixed(difference, 4), p_value(p)]
-        rows.append(
-            [words, status, with_interval(auc, low, high, 3)]
-            + [fixed(accuracy, 3), fixed(ece, 3), *rest]
-        )
+        rows.append([words, status, with_interval(auc, low, high, 3)] + [fixed(accuracy, 3), fixed(ece, 3), *rest])
     return rows
 
 

@@ -85,6 +85,4 @@ class SubjectScan:
         )
         seen = self.model.respond(ideal, self.person.study_date)
         hu = self.acquisition.acquire(seen, self.grid.pixel_mm, rng)
-        return RenderedSlice(
-            np.round(hu).astype(np.int16), np.round(truth * 255).astype(np.uint8), self.grid.pixel_mm
-        )
+        return RenderedSlice(np.round(hu).astype(np.int16), np.round(truth * 255).astype(np.uint8), self.grid.pixel_mm)
