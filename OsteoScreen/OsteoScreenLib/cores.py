@@ -20,7 +20,7 @@ Work = TypeVar("Work")
 
 
 def side_by_side(levels: Mapping[str, Level], work: Callable[[Level], Work]) -> dict[str, Future[Work]]:
-    """Do ``work`` for all levels at once, each on its share of the cores; return when all is done."""
+    """Do ``work`` for all levels, as many at once as there are cores, each on its share; return when all is done."""
     with _threads(len(levels), lambda cores: max(1, cores // len(levels))) as threads:
         return {name: threads.submit(work, level) for name, level in levels.items()}
 
@@ -33,7 +33,10 @@ def on_one_core(work: Callable[[], Work]) -> Work:
 
 @contextmanager
 def _threads(count: int, share: Callable[[int], int]) -> Iterator[ThreadPoolExecutor]:
-    """Give ``count`` threads, in each of which torch uses ``share`` of the caller's cores."""
+    """Give ``count`` threads, but no more than torch has cores, in each of which it uses ``share`` of them.
+
+    So a process that was given one core, as the workers of a batch are, uses one.
+    """
     torch = sys.modules.get("torch")
     if torch is None:
         with ThreadPoolExecutor(count) as threads:
@@ -41,6 +44,7 @@ def _threads(count: int, share: Callable[[int], int]) -> Iterator[ThreadPoolExec
         return
     cores = torch.get_num_threads()
     try:
+        count = min(count, cores)
         with ThreadPoolExecutor(count, initializer=torch.set_num_threads, initargs=(share(cores),)) as threads:
             yield threads
     finally:

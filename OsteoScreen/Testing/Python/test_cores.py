@@ -42,6 +42,14 @@ def test_levels_share_the_cores():
     assert alone["L1"].result() == 4
 
 
+def test_a_process_of_one_core_does_one_level_after_the_other():
+    torch.set_num_threads(1)
+    threads = side_by_side(LEVELS, lambda _: threading.get_ident())
+    assert len({future.result() for future in threads.values()}) == 1
+    assert torch.get_num_threads() == 1
+    torch.set_num_threads(4)
+
+
 def test_errors_come_out_where_the_result_is_asked_for():
     def fail(*_):
         raise KeyError("x")
