@@ -12,6 +12,8 @@ efficiency_of_2 : what two workers get done in the time of one, over two, a tent
 seconds_per_study : mean time that one study took its process, over the whole batch, and over its first tenth
 growth_mb : of the memory of each screening process, from the second tenth of its time to its last
 memory_mb : the most that all processes of the batch held together
+bookkeeping : what one driver can keep up with: `--rows` made-up studies are listed, begun and ended in store and log,
+    as the driver does it but without workers; milliseconds a study, and bytes of store and log
 
 What else runs on the computer is in the figures: `load_before` is the number of processes that wanted a core at the
 start, which should be near 0.
@@ -47,6 +49,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--studies", type=int, default=1000)
     parser.add_argument("--scans", type=int, default=20)
+    parser.add_argument("--rows", type=int, default=20_000)
     parser.add_argument("--keep", type=Path, help="keep scans and results here; scans that are there are used again")
     arguments = parser.parse_args()
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
@@ -59,6 +62,7 @@ def main() -> None:
             f"{count} studies, {workers} workers": _batch(folder, scans, count, workers)
             for count, workers in ((few, 1), (few, 2), (arguments.studies, 2))
         }
+        bookkeeping = _bookkeeping(folder, arguments.rows)
     one, two, whole = batches.values()
     print(
         json.dumps(
@@ -67,6 +71,7 @@ def main() -> None:
                 "batches": batches,
                 "efficiency_of_2": round(two["studies_per_hour"] / one["studies_per_hour"] / 2, 3),
                 "seconds_per_study_whole_over_tenth": round(whole["seconds_per_study"] / two["seconds_per_study"], 3),
+                "bookkeeping": bookkeeping,
             },
             indent=2,
         )
@@ -152,6 +157,37 @@ def _told(out: Path) -> dict[str, Any]:
         "seconds_per_study": round(statistics.fmean(warm), 3),
         "seconds_per_study_first_tenth": round(statistics.fmean(warm[: max(len(warm) // 10, 1)]), 3),
         "disk_mb_per_study": round(_size(out) / len(ends) / 1e6, 3),
+    }
+
+
+def _bookkeeping(folder: Path, count: int) -> dict[str, Any]:
+    from OsteoScreenLib.batch.audit import AuditLog
+    from OsteoScreenLib.batch.store import Store
+    from OsteoScreenLib.batch.study import BatchStudy, State, StudyRow
+    from OsteoScreenLib.reports.table import COLUMNS
+
+    out = folder / f"rows-{time.time_ns()}"
+    out.mkdir()
+    measures: dict[str, Any] = dict.fromkeys(COLUMNS, 123.4567)
+    studies = [BatchStudy(f"study-{n:08d}", f"/archive/{n % 1000:03d}/{n:08d}", l1="auto") for n in range(count)]
+    audit = AuditLog(out)
+    with Store.open(out) as store:
+        set_id = store.begin_set({}, {}, [])
+        began = time.perf_counter()
+        store.add(set_id, studies)
+        listed = time.perf_counter()
+        for study in studies:
+            store.mark_running(set_id, [study.id])
+            audit.note("study begun", set=set_id, study=study.id, alone=False)
+            store.finish(set_id, StudyRow(study, State.SCREENED, 1, seconds=1.0, measures=measures, doubt=0.5))
+            audit.note("study ended", set=set_id, study=study.id, state="screened", seconds=1.0)
+        ended = time.perf_counter()
+    audit.close()
+    return {
+        "rows": count,
+        "list_ms": round(1000 * (listed - began) / count, 3),
+        "begin_and_end_ms": round(1000 * (ended - listed) / count, 3),
+        "bytes": round(_size(out) / count),
     }
 
 
