@@ -7,16 +7,10 @@ import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from ..scan_place import ScanPlace
 from .study import BatchStudy
-
-if TYPE_CHECKING:
-    from ..pacs.address import Address
-    from ..pacs.servers import Server
-    from ..results import ScreeningResult
 
 #: What a share says that is there no more, or not just now. No study's own fault, as far as is known.
 _LOST = frozenset(
@@ -24,24 +18,6 @@ _LOST = frozenset(
     for name in ("EIO", "ESTALE", "ENOTCONN", "ETIMEDOUT", "EHOSTDOWN", "EHOSTUNREACH", "ENODEV", "ENXIO", "EREMOTEIO")
     if hasattr(errno, name)
 )
-
-
-@dataclass(frozen=True)
-class ScanPlace:
-    """Where the scan lies on this computer; with the server's address of it where it does not stay here."""
-
-    path: str
-    server: Server | None = None
-    address: Address | None = None
-
-    def name_source(self, result: ScreeningResult) -> None:
-        """Put the address on the server in the place of a folder that will be gone."""
-        if self.server is None or self.address is None:
-            return
-        from ..pacs.address import written
-
-        series = result.input.series_instance_uid
-        result.input = replace(result.input, path=written(self.server, self.address.study_uid, series))
 
 
 @contextmanager

@@ -6,20 +6,18 @@ import argparse
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import OsteoScreenError, UsageError
 from ..output_kinds import DICOM_KINDS, chosen_kinds
 from ..progress import Progress
+from ..scan_place import ScanPlace
 from .console import ConsoleProgress, print_lines
 from .pacs_options import add_connection_options, connected, resumable, send
 
 if TYPE_CHECKING:
     from ..pacs.address import Address
-    from ..pacs.servers import Server
-    from ..results import ScreeningResult
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,26 +28,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_connection_options(group)
 
 
-@dataclass(frozen=True)
-class CtPlace:
-    """Where the CT lies on this computer; with the server's address of it where it does not stay here."""
-
-    path: str
-    server: Server | None = None
-    address: Address | None = None
-
-    def name_source(self, result: ScreeningResult) -> None:
-        """Put the address on the server in the place of a folder that will be gone."""
-        if self.server is None or self.address is None:
-            return
-        from ..pacs.address import written
-
-        series = result.input.series_instance_uid
-        result.input = replace(result.input, path=written(self.server, self.address.study_uid, series))
-
-
 @contextmanager
-def ct_place(arguments: argparse.Namespace, progress: Progress) -> Iterator[CtPlace]:
+def ct_place(arguments: argparse.Namespace, progress: Progress) -> Iterator[ScanPlace]:
     """Give the place of the CT, fetched if it is on a server; what was fetched is removed afterwards, unless kept.
 
     Raises UsageError for options that do not go together, and PacsError for what the server does not give.
@@ -59,10 +39,10 @@ def ct_place(arguments: argparse.Namespace, progress: Progress) -> Iterator[CtPl
     address = parse_address(arguments.ct) if is_address(arguments.ct) else None
     _check(arguments, address)
     if address is None:
-        yield CtPlace(arguments.ct)
+        yield ScanPlace(arguments.ct)
         return
     if arguments.keep_fetched is not None:
-        yield CtPlace(_fetched(arguments, address, Path(arguments.keep_fetched), progress).path)
+        yield ScanPlace(_fetched(arguments, address, Path(arguments.keep_fetched), progress).path)
         return
     with tempfile.TemporaryDirectory(prefix="osteoscreen-fetched-", ignore_cleanup_errors=True) as folder:
         yield _fetched(arguments, address, Path(folder), progress)
@@ -83,7 +63,7 @@ def _check(arguments: argparse.Namespace, address: Address | None) -> None:
     refuse_shared(servers)
 
 
-def _fetched(arguments: argparse.Namespace, address: Address, folder: Path, progress: Progress) -> CtPlace:
+def _fetched(arguments: argparse.Namespace, address: Address, folder: Path, progress: Progress) -> ScanPlace:
     from ..pacs.fetching import fetch_study
 
     # A stack of a series that holds several is named by the series and a number; see `OsteoScreenLib.ct`.
@@ -91,7 +71,7 @@ def _fetched(arguments: argparse.Namespace, address: Address, folder: Path, prog
     study = folder / address.study_uid
     with connected(arguments, address.server) as connection:
         fetch_study(connection, address.study_uid, study, series, progress)
-        return CtPlace(str(study / series if series else study), connection.server, address)
+        return ScanPlace(str(study / series if series else study), connection.server, address)
 
 
 def dicom_objects(folder: Path) -> list[str]:

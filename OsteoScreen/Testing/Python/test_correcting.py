@@ -13,7 +13,6 @@ from OsteoScreenLib.correcting import Correction, screen_corrected
 from OsteoScreenLib.ct import Acquisition, ct_from_array
 from OsteoScreenLib.densitometry import measure_roi
 from OsteoScreenLib.errors import InputError, UsageError
-from OsteoScreenLib.models import locations
 from OsteoScreenLib.reopening import is_measured
 from OsteoScreenLib.screening import ScreeningRequest, screen
 from OsteoScreenLib.segmentation_io import write_segmentation
@@ -21,14 +20,7 @@ from OsteoScreenLib.segmentation_io import write_segmentation
 K = 18
 
 
-@pytest.fixture(scope="module", autouse=True)
-def nothing_installed(tmp_path_factory):
-    """No bundle ships and the user has none."""
-    empty = tmp_path_factory.mktemp("bundles")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(locations.USER_FOLDER_VARIABLE, str(empty / "own"))
-        patch.setattr("OsteoScreenLib.models.store.shipped_folders", lambda: [empty / "shipped"])
-        yield
+pytestmark = pytest.mark.usefixtures("nothing_installed_in_module")
 
 
 @pytest.fixture(scope="module")

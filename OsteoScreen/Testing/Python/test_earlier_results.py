@@ -12,7 +12,6 @@ from phantom_ct import make_phantom
 
 from OsteoScreenLib import screening
 from OsteoScreenLib.cli import main
-from OsteoScreenLib.models import locations
 from OsteoScreenLib.reports.dicom import write_dicom_objects
 from OsteoScreenLib.results_io import read_result, write_result
 from OsteoScreenLib.screening import ScreeningRequest
@@ -23,14 +22,7 @@ DAYS = 676
 HU_THEN, HU_NOW = {"L1": 150.0, "L2": 140.0}, {"L1": 120.0, "L2": 100.0}
 
 
-@pytest.fixture(scope="module", autouse=True)
-def nothing_installed(tmp_path_factory):
-    """No bundle ships and the user has none."""
-    empty = tmp_path_factory.mktemp("bundles")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(locations.USER_FOLDER_VARIABLE, str(empty / "own"))
-        patch.setattr("OsteoScreenLib.models.store.shipped_folders", lambda: [empty / "shipped"])
-        yield
+pytestmark = pytest.mark.usefixtures("nothing_installed_in_module")
 
 
 @pytest.fixture(scope="module")
