@@ -15,6 +15,9 @@ from ..training.stopping import INTERRUPTED, LOOK_S, STOP, job_folder, mark_stop
 
 #: Seconds that a command gets to follow a request by itself before it is interrupted, as by Ctrl-C.
 _PATIENCE_S = 4.0
+#: Seconds until a command that goes on all the same is interrupted again: the first interrupt may fall where it is
+#: swallowed (in a destructor, for example), and a command that ends in good order takes less.
+_AGAIN_S = 20.0
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -49,13 +52,23 @@ def _end_with(supervisor: int) -> None:
 
 
 def _interrupt_on_request(job: Path) -> None:
-    """Interrupt a command that does not look for requests itself, once."""
+    """Interrupt a command that does not look for requests itself, until it ends."""
     while True:
         since = time.monotonic()
         while (job / STOP).exists():
             if time.monotonic() - since > _PATIENCE_S:
                 mark_stopped(job, INTERRUPTED)
-                _thread.interrupt_main()
-                return
+                while True:
+                    _interrupt()
+                    time.sleep(_AGAIN_S)
             time.sleep(LOOK_S / 2)
         time.sleep(LOOK_S / 2)
+
+
+def _interrupt() -> None:
+    """Interrupt the main thread as Ctrl-C does, also where it waits for something."""
+    main = threading.main_thread().ident
+    if hasattr(signal, "pthread_kill") and main is not None:
+        signal.pthread_kill(main, signal.SIGINT)
+    else:
+        _thread.interrupt_main()

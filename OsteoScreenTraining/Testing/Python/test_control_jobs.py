@@ -144,6 +144,31 @@ def test_a_command_that_does_not_look_is_interrupted(start, tmp_path):
     assert not (folder / "stop").exists()
 
 
+#: Swallows the first interrupt, and waits without waking: a lock that nobody gives back.
+SWALLOWING = """
+import pathlib, sys, threading
+from OsteoScreenTrainingLib.control import commanded
+commanded._PATIENCE_S, commanded._AGAIN_S = 0.1, 0.5
+job = pathlib.Path(sys.argv[1])
+(job / "stop").touch()
+threading.Thread(target=commanded._interrupt_on_request, args=(job,), daemon=True).start()
+for swallowed in range(2):
+    try:
+        threading.Semaphore(0).acquire()
+    except KeyboardInterrupt:
+        print("interrupted", flush=True)
+"""
+
+
+def test_a_command_that_swallows_an_interrupt_is_interrupted_again(tmp_path):
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    done = subprocess.run(
+        [sys.executable, "-c", SWALLOWING, str(tmp_path)], capture_output=True, text=True, timeout=60, env=environment
+    )
+    assert done.stdout.split() == ["interrupted"] * 2, done.stderr
+    assert (tmp_path / "stopped").is_file()
+
+
 def test_a_killed_command_is_a_crash_with_its_cause(start, tmp_path):
     folder = tmp_path / "job"
     start([*LONG, tmp_path / "slices"], folder)
