@@ -44,8 +44,13 @@ def test_levels_share_the_cores():
 
 def test_a_process_of_one_core_does_one_level_after_the_other():
     torch.set_num_threads(1)
-    threads = side_by_side(LEVELS, lambda _: threading.get_ident())
-    assert len({future.result() for future in threads.values()}) == 1
+    both = threading.Barrier(2)
+
+    def meet(_):
+        both.wait(timeout=0.3)
+
+    futures = side_by_side(LEVELS, meet)
+    assert all(isinstance(future.exception(), threading.BrokenBarrierError) for future in futures.values())
     assert torch.get_num_threads() == 1
     torch.set_num_threads(4)
 
