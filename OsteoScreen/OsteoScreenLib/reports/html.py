@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import os
-import tempfile
 from datetime import datetime, timezone
 from functools import lru_cache
 from pathlib import Path
@@ -13,8 +11,8 @@ from pathlib import Path
 from jinja2 import Environment
 from markupsafe import Markup
 
-from ..errors import OsteoScreenError
 from ..results import ScreeningResult
+from ..results_io import write_text_atomically
 from . import change, decided, drawing, opinion, phrases, timeline, views, wording
 from .pictures import StudyPictures
 from .text import page_environment
@@ -24,22 +22,7 @@ TEMPLATES = Path(__file__).with_name("templates")
 
 def write_html(result: ScreeningResult, pictures: StudyPictures, path: str | Path) -> None:
     """Write the page of ``result`` to ``path``, whole or not at all. Raises OsteoScreenError where that fails."""
-    page = render_html(result, pictures)
-    target = Path(path)
-    temporary = None
-    try:
-        handle, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as stream:
-            stream.write(page)
-        # mkstemp's 0600 would keep the page from a web server or a colleague: give it what open() would have given.
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, target)
-    except OSError as error:
-        if temporary is not None and os.path.exists(temporary):
-            os.unlink(temporary)
-        raise OsteoScreenError(
-            f"The report could not be written to {target} ({error.strerror}): choose a folder that exists and has room."
-        ) from error
+    write_text_atomically(render_html(result, pictures), path)
 
 
 def render_html(result: ScreeningResult, pictures: StudyPictures, written: datetime | None = None) -> str:
@@ -83,10 +66,3 @@ def _environment() -> Environment:
     )
     environment.filters.update({function.__name__: function for function in filters})
     return environment
-
-
-def _umask() -> int:
-    # Reading the umask means setting it; it is put back at once.
-    mask = os.umask(0o022)
-    os.umask(mask)
-    return mask

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pydicom
 from dicom_files import write_series
 from phantom_ct import BODY_MM, CENTRES, CORTEX_MM, PIXEL_MM, SIDE, SLICE_MM, SLICES, Phantom, make_phantom
 from scipy import ndimage
@@ -14,6 +16,7 @@ from tiny_bundle import write_tiny_bundle
 from tiny_classifier import write_tiny_classifier
 
 from OsteoScreenLib.ct import open_ct
+from OsteoScreenLib.reports.dicom import write_dicom_objects
 from OsteoScreenLib.screening import Screening, ScreeningRequest, screen
 
 #: Between rows and between columns (mm): unlike each other, so that they cannot be mistaken.
@@ -106,3 +109,21 @@ def write_files(folder: Path) -> Files:
     write_tiny_classifier(folder / "model1")
     write_tiny_classifier(folder / "model2", levels=("L1",))
     return Files(folder, phantom)
+
+
+def report_of(screening: Screening, folder: Path, **options: Any) -> pydicom.Dataset:
+    """Write the report of measurements (sr.dcm), and the segmentation that it refers to, and return the report."""
+    write_dicom_objects(screening, folder, **{"kinds": ["seg", "sr"], **options})
+    return pydicom.dcmread(folder / "sr.dcm")
+
+
+def items_of(dataset: pydicom.Dataset) -> Iterator[pydicom.Dataset]:
+    """Every content item of a report, depth first."""
+    for item in dataset.get("ContentSequence", ()):
+        yield item
+        yield from items_of(item)
+
+
+def name_of(item: pydicom.Dataset) -> str:
+    """What a content item is about."""
+    return item.ConceptNameCodeSequence[0].CodeMeaning if item.get("ConceptNameCodeSequence") else ""

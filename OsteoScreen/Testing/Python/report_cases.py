@@ -179,6 +179,19 @@ def followed_up() -> ScreeningResult:
     return result
 
 
+def poisoned(text: str) -> ScreeningResult:
+    """The text in the place of every text that a header, a bundle or a check brings."""
+    result = unconfirmed()
+    result.input = dataclasses.replace(
+        result.input, kernel=text, manufacturer=text, sex=text, series_instance_uid=text, sha256=text
+    )
+    result.eligibility = [Check(text, "warn", text, {text: [text, True, 1.5]}), Check("kvp", "refuse", text, text)]
+    result.bundles = [BundleUse("segmentation", text, text, text)]
+    result.software = {text: text}
+    result.classification = Classification(None, None, None, text)
+    return result
+
+
 CASES = {
     "screened": (screened, pictures),
     "unconfirmed": (unconfirmed, pictures),

@@ -82,6 +82,8 @@ def read_measurement_report(path: str | os.PathLike[str]) -> ReadReport:
     name = Path(path).name
     try:
         dataset = _dataset(Path(path))
+    except InputError:
+        raise
     except OSError as error:
         raise InputError(f"{name} cannot be read: {(error.strerror or str(error)).lower()}; check the path.") from None
     except Exception:  # whatever a damaged file provokes in pydicom
