@@ -22,6 +22,7 @@ from OsteoScreenLib.segmentation_io import write_segmentation
 
 from ..datasets.folder import LEVELS
 from ..datasets.manifest import Subject
+from ..datasets.manifest_lock import alone_with_manifest
 from ..datasets.masks import mask_paths
 from .table import ManifestText
 
@@ -118,13 +119,14 @@ class Walk:
         """
         _check_masks(masks, geometry)
         heights = _heights(masks, geometry, levels or {})
-        table = self._table_with(subject)
         path = self.folder / MASKS / f"{subject}.seg.nrrd"
-        _write_masks(masks, geometry, path)
-        # Relative and with slashes, so that the data set can be moved, to another system too.
-        table.change(subject, {"masks": f"{MASKS}/{path.name}", **heights})
-        table.write()
-        self._note(subject, "accepted")
+        with alone_with_manifest(self.folder):
+            table = self._table_with(subject)
+            _write_masks(masks, geometry, path)
+            # Relative and with slashes, so that the data set can be moved, to another system too.
+            table.change(subject, {"masks": f"{MASKS}/{path.name}", **heights})
+            table.write()
+            self._note(subject, "accepted")
         return path
 
     def reject(self, subject: str, reason: str = "") -> None:
@@ -135,20 +137,22 @@ class Walk:
             UsageError: the subject is not there.
             OsteoScreenError: a file cannot be written.
         """
-        table = self._table_with(subject)
-        if reason in FINDINGS:
-            known = next(item.findings for item in table.subjects() if item.subject == subject)
-            findings = known.split(";") if known else []
-            if reason not in findings:
-                table.change(subject, {"findings": ";".join([*findings, reason])})
-                table.write()
-        self._note(subject, "rejected", reason)
+        with alone_with_manifest(self.folder):
+            table = self._table_with(subject)
+            if reason in FINDINGS:
+                known = next(item.findings for item in table.subjects() if item.subject == subject)
+                findings = known.split(";") if known else []
+                if reason not in findings:
+                    table.change(subject, {"findings": ";".join([*findings, reason])})
+                    table.write()
+            self._note(subject, "rejected", reason)
 
     def reopen(self, subject: str) -> None:
         """Put a subject back among those that are left; outlines and findings that are saved stay until it is
         accepted anew. Raises as :meth:`reject`."""
-        self._table_with(subject)
-        self._note(subject, "left")
+        with alone_with_manifest(self.folder):
+            self._table_with(subject)
+            self._note(subject, "left")
 
     # -- what is in the folder
 

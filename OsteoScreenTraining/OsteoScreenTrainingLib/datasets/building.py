@@ -17,7 +17,8 @@ from OsteoScreenLib.levels import VertebraMask, parse_level
 from OsteoScreenLib.progress import Progress, silent
 
 from .folder import HEADER, LEVELS, SLICES, DataSetHeader, write_header
-from .manifest import MANIFEST, Subject, read_manifest, takes, write_manifest
+from .manifest import MANIFEST, Subject, read_manifest, takes
+from .manifest_lock import fill_in
 from .masks import mask_paths, read_masks
 from .slice_writing import SliceSetWriter, level_values
 from .slices import HEADER as SLICES_HEADER
@@ -45,10 +46,11 @@ def build_slices(folder: Path, progress: Progress = silent) -> dict[str, str]:
 
     ``subjects.csv`` is all that has to be there, with the columns ct, masks, l1_z_mm and l2_z_mm filled in. What a CT
     says of itself (date, age, sex, tube voltage, series, the scanner's own calibration) fills the cells that are
-    empty; a cell that is filled in is never changed.
+    empty; a cell that is filled in is never changed, also where somebody fills it in meanwhile.
 
     Raises:
         UsageError: the slices are there already.
+        OsteoScreenError: another process does not let go of the manifest.
         InputError: no subject has a CT with both levels and outlines, or the folder cannot be written to.
     """
     if (folder / SLICES / SLICES_HEADER).exists():
@@ -58,7 +60,7 @@ def build_slices(folder: Path, progress: Progress = silent) -> dict[str, str]:
     if not wanted:
         raise InputError(f"No subject in {folder / MANIFEST} has ct, masks, l1_z_mm and l2_z_mm; fill them in.")
     left_out: dict[str, str] = {}
-    described = {subject.subject: subject for subject in subjects}
+    described: list[Subject] = []
     kept: dict[str, SliceSource] = {}
     staging = folder / f".{SLICES}"
     try:
@@ -67,7 +69,7 @@ def build_slices(folder: Path, progress: Progress = silent) -> dict[str, str]:
             if isinstance(built, str):
                 left_out[name] = built
             else:
-                described[name] = built.subject
+                described.append(built.subject)
                 _stage(staging / f"{name}.npz", built)
                 kept[name] = built.source
             progress("Cutting the slices", done, len(wanted))
@@ -78,7 +80,7 @@ def build_slices(folder: Path, progress: Progress = silent) -> dict[str, str]:
         raise InputError(f"{folder} cannot be written to: {error.strerror or error}.") from error
     finally:
         shutil.rmtree(staging, ignore_errors=True)
-    write_manifest(described.values(), folder / MANIFEST)
+    fill_in(folder, described)
     if not (folder / HEADER).exists():
         write_header(folder, DataSetHeader(kind="real", generator=GENERATOR))
     return left_out

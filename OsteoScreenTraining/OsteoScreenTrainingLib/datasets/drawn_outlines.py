@@ -24,7 +24,8 @@ from OsteoScreenLib.segmentation_io import write_segmentation
 from .checking.measures import SliceMeasures, measure
 from .checking.outline_checks import BONE_EDGE_HU, POSSIBLE_MM2
 from .folder import LEVELS
-from .manifest import MANIFEST, Subject, read_manifest, write_manifest
+from .manifest import MANIFEST, Subject, read_manifest
+from .manifest_lock import fill_in
 from .qupath import coverage, read_annotations
 from .slice_images import SIDECAR, SliceImage, check_picture, read_sidecar, relative_path
 
@@ -79,20 +80,21 @@ def import_qupath(geojson: Sequence[Path], pictures: Path, dataset: Path, progre
     done = DrawnImport()
     by_subject = _by_subject(_files(geojson), _sidecars(pictures), done)
     rows = {row.subject: row for row in _manifest(dataset)}
+    filled: list[Subject] = []
     for number, (subject, files) in enumerate(by_subject.items(), 1):
         try:
             row, notes = _import_subject(subject, files, pictures, dataset, rows.get(subject))
         except (InputError, UsageError) as error:
             done.left_out[subject] = str(error)
         else:
-            rows[subject] = row
+            filled.append(row)
             done.subjects[subject] = sorted(image.level for image in files.values())
             done.notes.extend(notes)
         progress("Importing the outlines", number, len(by_subject))
     if not done.subjects:
         name, reason = next(iter(done.left_out.items()))
         raise InputError(f"No outline could be imported; the first reason: {name}: {reason}")
-    write_manifest(rows.values(), dataset / MANIFEST)
+    fill_in(dataset, filled)
     return done
 
 

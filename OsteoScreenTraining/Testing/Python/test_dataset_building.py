@@ -17,6 +17,7 @@ from OsteoScreenLib.segmentation_io import write_segmentation
 from OsteoScreenTrainingLib.datasets.folder import LEVELS, DataSet
 from OsteoScreenTrainingLib.datasets.inclusion import exclusion
 from OsteoScreenTrainingLib.datasets.manifest import Subject, read_manifest, write_manifest
+from OsteoScreenTrainingLib.datasets.manifest_lock import LOCK
 
 
 def _outline(folder, subject, ct, masks):
@@ -86,7 +87,7 @@ def test_the_slices_are_those_of_the_ct(raw, capsys):
             one, two = built.slices.records[here], simulated.slices.records[there]
             assert one.pixel_mm == pytest.approx(two.pixel_mm, abs=1e-6)
             assert one.body == pytest.approx(two.body, abs=1e-6)
-    assert not list(folder.glob(".*"))
+    assert [path.name for path in folder.glob(".*")] == [LOCK]
 
 
 def test_what_the_ct_says_fills_empty_cells_and_no_others(raw, capsys):
