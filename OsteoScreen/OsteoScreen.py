@@ -44,6 +44,7 @@ from OsteoScreenSlicerLib.Panels.ScanSection import ScanSection
 from OsteoScreenSlicerLib.Panels.SuggestSection import SuggestSection
 from OsteoScreenSlicerLib.Parameters import OsteoScreenParameterNode
 from OsteoScreenSlicerLib.QueueCases import QueueLogic
+from OsteoScreenSlicerLib.SampleData import registerSampleData
 from OsteoScreenSlicerLib.StudyNodes import LEVEL_NAMES, StudyNodes, eventsOfStudy, firstVolume
 from OsteoScreenSlicerLib.Tasks import Tasks
 from OsteoScreenSlicerLib.Volumes import CtReader
@@ -71,6 +72,7 @@ class OsteoScreen(ScriptedLoadableModule):
             "trained on simulated CT only; nothing of the study's code or data is used."
         )
         slicer.app.connect("startupCompleted()", ensureTerminology)
+        slicer.app.connect("startupCompleted()", registerSampleData)
 
 
 class OsteoScreenWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):

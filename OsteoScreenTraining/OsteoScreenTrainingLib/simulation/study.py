@@ -70,9 +70,9 @@ def simulate_study(
         raise UsageError(f"{target} holds a study already; name a new folder with -o.")
     volume = simulate_volume(seed, bmd_mg_cm3=bmd_mg_cm3, spacing_mm=SLICE_MM, progress=progress)
     description = SeriesDescription(seed=seed, slice_thickness_mm=SLICE_MM)
-    ijk_to_ras = _ijk_to_ras(volume)
+    ijk_to_ras = study_ijk_to_ras(volume)
     write_dicom_series(target / SERIES, volume.hu, ijk_to_ras, description, progress)
-    truth = _truth(volume, seed, ijk_to_ras)
+    truth = study_truth(volume, seed, ijk_to_ras)
     temporary = target / f".{TRUTH}"
     temporary.write_text(json.dumps(truth, indent=2) + "\n", encoding="utf-8")
     os.replace(temporary, target / TRUTH)
@@ -100,7 +100,7 @@ def remove_study(folder: Path) -> None:
     series.rmdir()
 
 
-def _ijk_to_ras(volume: SimulatedVolume) -> np.ndarray:
+def study_ijk_to_ras(volume: SimulatedVolume) -> np.ndarray:
     """Return the 4x4 matrix from (column, row, slice) to RAS mm; the simulator's x runs to the left, y to the back."""
     grid = volume.grid
     step = float(volume.z_mm[1] - volume.z_mm[0])
@@ -115,7 +115,8 @@ def _ijk_to_ras(volume: SimulatedVolume) -> np.ndarray:
     )
 
 
-def _truth(volume: SimulatedVolume, seed: int, ijk_to_ras: np.ndarray) -> dict[str, Any]:
+def study_truth(volume: SimulatedVolume, seed: int, ijk_to_ras: np.ndarray) -> dict[str, Any]:
+    """Return the content of truth.json: what the levels of a volume that lies at ``ijk_to_ras`` (4x4, RAS mm) hold."""
     levels = {}
     for name, (x, y, z) in volume.centres_mm.items():
         index = int(np.argmin(np.abs(volume.z_mm - z)))
