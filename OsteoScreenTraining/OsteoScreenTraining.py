@@ -154,7 +154,9 @@ class OsteoScreenTrainingLogic(ScriptedLoadableModuleLogic):
         from OsteoScreenSlicerLib.Packages import Packages
 
         ScriptedLoadableModuleLogic.__init__(self)
-        requirements = os.path.join(os.path.dirname(os.path.abspath(__file__)), "Resources", "requirements.txt")
+        # An installed extension has one folder Resources for both modules, so no name may be there twice.
+        folder = os.path.join(os.path.dirname(os.path.abspath(__file__)), "Resources")
+        requirements = os.path.join(folder, "requirements-training.txt")
         if not os.path.isfile(requirements):
             raise RuntimeError(f"The module is not whole: {requirements} is missing; install the extension again.")
         self.packages = Packages(requirements, "OsteoScreen Training")
