@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from scipy import ndimage
 
 from OsteoScreenLib.ct import CT, open_ct
 from OsteoScreenLib.errors import InputError, OsteoScreenError, UsageError
@@ -23,17 +22,14 @@ from .masks import mask_paths, read_masks
 from .slice_writing import SliceSetWriter, level_values
 from .slices import HEADER as SLICES_HEADER
 from .sources import SliceSource, source_of, sources_text, write_sources
+from .squaring import SIZE, squared, squared_pixel_mm
 
 GENERATOR = "osteoscreen-dataset-build 1"
-#: Side of the study's slices in pixels; others are resampled to it.
-SIZE = 512
-#: A pixel is square where its sides differ by no more than this share.
-_SQUARE = 1e-3
 
 
 @dataclass(frozen=True)
 class BuiltSubject:
-    """A subject's slices by level, (rows, columns) int16 HU and uint8 coverage 0..255, and what the CT says of it."""
+    """A subject's slices by level, (512, 512) int16 HU and uint8 coverage 0..255, and what the CT says of it."""
 
     subject: Subject
     pixel_mm: float
@@ -98,12 +94,10 @@ def build_subject(folder: Path, subject: Subject) -> BuiltSubject:
     """Cut one subject's slices.
 
     Raises:
-        InputError: the CT or the outlines cannot be read, an outline does not lie on its slice, or pixels are not
-            square.
+        InputError: the CT or the outlines cannot be read, or an outline does not lie on its slice.
         UsageError: a level lies outside the scan.
     """
     ct = open_ct(_inside(folder, subject.ct), series=subject.series_uid)
-    pixel_mm = square_pixel_mm(ct)
     outlines = read_masks(mask_paths(folder, subject.masks or ""), LEVELS)
     slices = {}
     for level, z_mm in zip(LEVELS, (subject.l1_z_mm, subject.l2_z_mm), strict=True):
@@ -111,19 +105,7 @@ def build_subject(folder: Path, subject: Subject) -> BuiltSubject:
         if level not in outlines:
             raise InputError(f"The outlines hold no {level}; draw it.")
         slices[level] = cut_level(ct, outlines[level], k)
-    return BuiltSubject(_described(subject, ct), pixel_mm, slices, source_of(folder, subject, ct))
-
-
-def square_pixel_mm(ct: CT) -> float:
-    """Return the side of a pixel of the data set's slices, in mm.
-
-    Raises:
-        InputError: the CT's slices or their pixels are not square.
-    """
-    row_mm, column_mm = ct.geometry.pixel_spacing_mm
-    if abs(row_mm / column_mm - 1) > _SQUARE or ct.geometry.shape[1] != ct.geometry.shape[2]:
-        raise InputError("The slices or their pixels are not square; resample the CT.")
-    return float(row_mm) * ct.geometry.shape[1] / SIZE
+    return BuiltSubject(_described(subject, ct), squared_pixel_mm(ct.geometry), slices, source_of(folder, subject, ct))
 
 
 def cut_level(ct: CT, outline: VertebraMask, k: int) -> tuple[np.ndarray, np.ndarray]:
@@ -135,20 +117,14 @@ def cut_level(ct: CT, outline: VertebraMask, k: int) -> tuple[np.ndarray, np.nda
     coverage = outline.coverage_on(ct.geometry, k)
     if not (coverage > 0.5).any():
         raise InputError(f"The outline of {outline.name} does not lie on its centre slice.")
-    return _resized(ct.slice(k), np.int16, 1.0), _resized(coverage, np.uint8, 255.0)
+    hu, covered = squared(ct.slice(k), ct.geometry), squared(coverage, ct.geometry)
+    return np.round(hu).astype(np.int16), np.round(covered * 255.0).astype(np.uint8)
 
 
 def _inside(folder: Path, path: str | None) -> Path:
     """Return a path of the manifest; one that leaves the data set's folder is the user's own affair, and allowed."""
     assert path is not None
     return folder / path
-
-
-def _resized(image: np.ndarray, kind: type, scale: float) -> np.ndarray:
-    if image.shape[0] != SIZE:
-        zoom = SIZE / image.shape[0]
-        image = ndimage.zoom(image.astype(np.float32), zoom, order=1, grid_mode=True, mode="nearest")
-    return np.round(image * scale).astype(kind)
 
 
 def _described(subject: Subject, ct: CT) -> Subject:

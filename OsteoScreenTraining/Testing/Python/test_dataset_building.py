@@ -9,7 +9,9 @@ import shutil
 import numpy as np
 import pytest
 import SimpleITK as sitk
+import torch
 
+from OsteoScreenLib.classification import MaskedSlice
 from OsteoScreenLib.cli import main
 from OsteoScreenLib.ct import open_ct
 from OsteoScreenLib.levels import parse_level
@@ -18,6 +20,7 @@ from OsteoScreenTrainingLib.datasets.folder import LEVELS, DataSet
 from OsteoScreenTrainingLib.datasets.inclusion import exclusion
 from OsteoScreenTrainingLib.datasets.manifest import Subject, read_manifest, write_manifest
 from OsteoScreenTrainingLib.datasets.manifest_lock import LOCK
+from Testing.Python.classifier_inputs import seen_in_training, seen_in_use
 
 
 def _outline(folder, subject, ct, masks):
@@ -56,9 +59,9 @@ def _build(folder, capsys):
     return code, capsys.readouterr()
 
 
-def _square(folder, name, shape=(5, 256, 256), spacing=(1.4, 1.4, 2.0)):
+def _block(folder, name, shape=(5, 256, 256), spacing=(1.4, 1.4, 2.0), noise=20):
     """Write a volume of a bright block on soft tissue with its outlines; return its row of the manifest."""
-    hu = np.random.default_rng(1).normal(0, 20, shape).astype(np.int16)
+    hu = np.random.default_rng(1).normal(0, noise, shape).astype(np.int16)
     mask = np.zeros(shape[1:], bool)
     mask[100:120, 90:130] = True
     hu[:, mask] += 200
@@ -135,8 +138,6 @@ def test_one_that_cannot_be_built_is_left_out_with_its_reason(raw, capsys):
         "OUTSIDE": (dataclasses.replace(good, l2_z_mm=good.l2_z_mm - 300), "lies outside the scan"),
         "HALF": (_outline(folder, dataclasses.replace(good, subject="HALF"), ct, {"L1": full}), "hold no L2; draw it"),
         "SHIFTED": (dataclasses.replace(good, l1_z_mm=good.l1_z_mm + 4), "L1 does not lie on its centre slice"),
-        "FLAT": (_square(folder, "FLAT", (5, 200, 256))[0], "not square; resample the CT"),
-        "LONG": (_square(folder, "LONG", spacing=(1.4, 1.6, 2.0))[0], "not square; resample the CT"),
     }
     bad = [dataclasses.replace(row, subject=name) for name, (row, _) in cases.items()]
     unfilled = Subject("UNFILLED", sex="F")
@@ -191,7 +192,7 @@ def test_a_folder_that_cannot_be_written_to_is_told(raw, capsys):
 
 
 def test_a_smaller_matrix_is_resampled_to_512(tmp_path, capsys):
-    row, hu, mask = _square(tmp_path, "SMALL")
+    row, hu, mask = _block(tmp_path, "SMALL")
     write_manifest([row], tmp_path / "subjects.csv")
     assert _build(tmp_path, capsys)[0] == 0
     data = DataSet(tmp_path)
@@ -208,3 +209,49 @@ def test_a_smaller_matrix_is_resampled_to_512(tmp_path, capsys):
     inside = drawn > 127
     assert inside.sum() == pytest.approx(4 * mask.sum(), abs=4 * 60)
     assert record.body == pytest.approx((2 * 109.5 + 0.5, 2 * 109.5 + 0.5), abs=0.6)
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(400, 512), (512, 301)])
+def test_slices_that_are_not_square_are_copied_into_a_square_whose_edge_repeats(tmp_path, capsys, rows, columns):
+    row, hu, mask = _block(tmp_path, "FLAT", (5, rows, columns), (0.7, 0.7, 2.0))
+    write_manifest([row], tmp_path / "subjects.csv")
+    assert _build(tmp_path, capsys)[0] == 0
+    data = DataSet(tmp_path)
+    index = data.slice_index("FLAT", "L1")
+    built, drawn = (array[0] for array in data.slices.read([index]))
+    above, left = -(-(512 - rows) // 2), -(-(512 - columns) // 2)
+    beside = ((above, 512 - rows - above), (left, 512 - columns - left))
+    np.testing.assert_array_equal(built, np.pad(hu[3], beside, "edge"))
+    np.testing.assert_array_equal(drawn, np.pad(mask, beside) * 255)
+    assert data.slices.records[index].pixel_mm == pytest.approx(0.7)
+
+
+@pytest.mark.parametrize(
+    ("shape", "spacing", "noise", "within"),
+    [((5, 400, 512), (0.7, 0.7, 2.0), 20, 2e-5), ((5, 512, 300), (0.7, 0.7, 2.0), 20, 2e-5),
+     ((5, 256, 200), (1.2, 1.5, 2.0), 0, 0.2)],
+    ids=["flat", "narrow", "oblong pixels"],
+)  # fmt: skip
+@pytest.mark.parametrize("crop", [(0.9, 64), (1.8, 32), None], ids=["crop", "coarse", "whole"])
+def test_training_on_a_built_slice_sees_what_screening_sees_of_the_ct(
+    tmp_path, capsys, shape, spacing, noise, within, crop
+):
+    row, _, mask = _block(tmp_path, "S", shape, spacing, noise)
+    write_manifest([row], tmp_path / "subjects.csv")
+    assert _build(tmp_path, capsys)[0] == 0
+    data, ct = DataSet(tmp_path), open_ct(tmp_path / row.ct)
+    places = {"L1": row.l1_z_mm, "L2": row.l2_z_mm}
+    slices = {
+        level: MaskedSlice(
+            ct.slice(ct.geometry.nearest_slice(z_mm)), mask.astype(np.float32), ct.geometry.pixel_spacing_mm
+        )
+        for level, z_mm in places.items()
+    }
+    used = seen_in_use(slices, None, crop, "measured", tmp_path)
+    trained = seen_in_training(data, data.subjects[0], LEVELS, crop, "measured")
+    assert (used > 0).sum() > 200
+    if within < 0.1:
+        torch.testing.assert_close(trained, used, atol=within, rtol=0)
+    else:
+        # Pixels at the outline's edge may fall on either side of it: resampled once, and twice.
+        assert ((trained - used).abs() > within).float().mean() < 0.002

@@ -10,9 +10,7 @@ import numpy as np
 import pytest
 import torch
 from tiny_bundle import silent_network, write_tiny_bundle
-from tiny_classifier import write_tiny_classifier
 
-from OsteoScreenLib.classification import Classifier, MaskedSlice
 from OsteoScreenLib.densitometry.calibration import NOMINAL_INTERCEPT, NOMINAL_SLOPE
 from OsteoScreenLib.errors import InputError
 from OsteoScreenLib.models import load_bundle
@@ -26,36 +24,14 @@ from OsteoScreenTrainingLib.datasets.masked_slices import MaskedSlices
 from OsteoScreenTrainingLib.datasets.predictions import predict_masks
 from OsteoScreenTrainingLib.training.config import ClassificationConfig
 from OsteoScreenTrainingLib.training.masked_augmentation import draw_poses, masked_inputs, upright_poses
+from Testing.Python.classifier_inputs import WINDOW_HU, built_slices, seen_in_training, seen_in_use
 
-WINDOW_HU = (-160.0, 240.0)
 CPU = torch.device("cpu")
 
 
-def _seen_by_classifier(data, subject, levels, crop, hu, folder) -> torch.Tensor:
-    """Return what inference gives the network: (levels, side, side)."""
-    preprocessing = {"window_hu": list(WINDOW_HU), "levels": list(levels), "hu": hu}
-    preprocessing |= {"crop": {"spacing_mm": crop[0], "size": crop[1]}} if crop else {}
-    bundle = write_tiny_classifier(folder / "bundle", levels, preprocessing=preprocessing)
-    classifier = Classifier(load_bundle(bundle), "cpu")
-    slices = {}
-    for level in levels:
-        index = data.slice_index(subject.subject, level)
-        image, coverage = (array[0].astype(np.float32) for array in data.slices.read([index]))
-        pixel = data.slices.records[index].pixel_mm
-        slices[level] = MaskedSlice(image, coverage / 255, (pixel, pixel))
-    inputs: list[torch.Tensor] = []
-    classifier.network.register_forward_pre_hook(lambda _, given: inputs.append(given[0]))
+def _seen_in_use(data, subject, levels, crop, hu, folder):
     line = Calibration("user", subject.calibration_slope, subject.calibration_intercept, "CaHA", 5.0)
-    classifier.classify(slices, line)
-    return inputs[0][0]
-
-
-def _seen_in_training(data, subject, levels, crop, hu) -> torch.Tensor:
-    slices = MaskedSlices(data, [subject], levels, None, crop[0] * crop[1] if crop else 0.0)
-    batch = slices.read([0])
-    size = crop[1] if crop else data.slices.rows
-    options = ClassificationConfig(hu=hu)
-    return masked_inputs(batch, upright_poses(batch, crop), size, options, WINDOW_HU, CPU, 0.0)[:, 0]
+    return seen_in_use(built_slices(data, subject, levels), line, crop, hu, folder)
 
 
 @pytest.mark.parametrize(
@@ -70,8 +46,8 @@ def test_training_sees_what_inference_sees(cohort, tmp_path, crop, hu):
     of_scanners = {subject.scanner: subject for subject in subjects}
     assert len(of_scanners) == 3
     for number, subject in enumerate(of_scanners.values()):
-        trained = _seen_in_training(data, subject, LEVELS, crop, hu)
-        used = _seen_by_classifier(data, subject, LEVELS, crop, hu, tmp_path / str(number))
+        trained = seen_in_training(data, subject, LEVELS, crop, hu)
+        used = _seen_in_use(data, subject, LEVELS, crop, hu, tmp_path / str(number))
         assert trained.shape == used.shape
         assert (trained > 0).sum() > 200
         torch.testing.assert_close(trained, used, atol=2e-5, rtol=0)
@@ -80,9 +56,9 @@ def test_training_sees_what_inference_sees(cohort, tmp_path, crop, hu):
 def test_model_2_sees_l1_alone(cohort, tmp_path):
     data = DataSet(cohort)
     subject = include(data).included[1]
-    alone = _seen_in_training(data, subject, ("L1",), (0.9, 64), "standardised")
-    assert torch.equal(alone[0], _seen_in_training(data, subject, LEVELS, (0.9, 64), "standardised")[0])
-    used = _seen_by_classifier(data, subject, ("L1",), (0.9, 64), "standardised", tmp_path)
+    alone = seen_in_training(data, subject, ("L1",), (0.9, 64), "standardised")
+    assert torch.equal(alone[0], seen_in_training(data, subject, LEVELS, (0.9, 64), "standardised")[0])
+    used = _seen_in_use(data, subject, ("L1",), (0.9, 64), "standardised", tmp_path)
     torch.testing.assert_close(alone, used, atol=2e-5, rtol=0)
 
 

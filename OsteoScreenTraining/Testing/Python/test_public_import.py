@@ -7,7 +7,6 @@ import csv
 import json
 import shutil
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -187,32 +186,15 @@ def test_every_storage_order_gives_the_same(square, tmp_path, capsys):
         assert np.ptp([float(row["mean_hu"]) for row in mine]) < 0.5
 
 
-def test_slices_that_are_not_square_are_made_so(oblong, tmp_path, capsys):
+def test_slices_and_pixels_that_are_not_square_are_built_from_the_ct_itself(oblong, tmp_path, capsys):
     scan, _ = oblong
-    ct, _ = _verse(tmp_path / "verse", scan)
-    dataset = tmp_path / "set"
-    assert _run(capsys, "import-verse", tmp_path / "verse", "-o", dataset)[0] == 0
-    (subject,) = read_manifest(dataset / "subjects.csv")
-    copy, whole = open_ct(dataset / subject.ct), open_ct(ct)
-    assert copy.geometry.shape[1] == copy.geometry.shape[2] == max(whole.geometry.shape[1:])
-    assert copy.geometry.shape[0] < whole.geometry.shape[0] / 2
-    k, whole_k = (geometry.nearest_slice(subject.l1_z_mm) for geometry in (copy.geometry, whole.geometry))
-    at = np.rint(copy.geometry.ijk(whole.geometry.ras(60, 50, whole_k))).astype(int)
-    assert at[2] == k
-    assert copy.slice(k)[at[1], at[0]] == whole.slice(whole_k)[50, 60]
-    assert (copy.slice(k) == -1024).any()
-    code, said = _run(capsys, "build", dataset)
-    assert code == 0, said.err
-    assert "2 slices" in said.out
-
-
-def test_pixels_that_are_not_square_are_made_so(oblong, tmp_path, capsys):
-    scan, _ = oblong
+    assert scan.hu.shape[1] != scan.hu.shape[2]
     wide = Scan(scan.hu[:, :, ::2], scan.labels[:, :, ::2], scan.ijk_to_ras @ np.diag([2.0, 1, 1, 1]))
     _verse(tmp_path / "verse", wide)
-    _verse(tmp_path / "verse", scan, "sub-verse501")
+    ct, _ = _verse(tmp_path / "verse", scan, "sub-verse501")
     dataset = tmp_path / "set"
     assert _run(capsys, "import-verse", tmp_path / "verse", "-o", dataset)[0] == 0
+    assert (dataset / read_manifest(dataset / "subjects.csv")[1].ct).resolve() == ct.resolve()
     assert _run(capsys, "build", dataset)[0] == 0
     data = DataSet(dataset)
     for level in LEVELS:
@@ -547,4 +529,4 @@ def test_totalsegmentators_example(shared_data, tmp_path, capsys):
     # One pixel inside the body mask, README: 93 HU on slice 97, 106 on slice 86.
     assert float(rows["L1"]["mean_hu"]) == pytest.approx(93, abs=8)
     assert float(rows["L2"]["mean_hu"]) == pytest.approx(106, abs=8)
-    assert Path(dataset / "ct").is_dir()
+    assert (dataset / subject.ct).resolve() == (folder / "ct.nii.gz").resolve()

@@ -9,14 +9,15 @@ from typing import Any
 import numpy as np
 
 from OsteoScreenLib.ct import CT, open_ct
-from OsteoScreenLib.errors import InputError, OsteoScreenError
+from OsteoScreenLib.errors import OsteoScreenError
 from OsteoScreenLib.levels import VertebraMask, parse_level
 
-from ..building import cut_level, square_pixel_mm
+from ..building import cut_level
 from ..folder import LEVELS
 from ..manifest import Subject
 from ..masks import mask_paths, read_masks
 from ..sources import what_it_says
+from ..squaring import squared_pixel_mm
 from .measures import Picture, SliceMeasures, measure, picture
 from .registry import Finding, Severity
 
@@ -52,10 +53,9 @@ def inspect(folder: Path, subject: Subject) -> Inspection:
             severity: Severity = "error" if finding.outcome == "refuse" else "warning"
             seen.add(f"The CT: {finding.message}", "Take another series where that matters.", "ct", severity)
     places = _places(ct, subject, seen)
-    pixel_mm = _pixel_mm(ct, seen)
     for level in outlines:
-        if level in places and pixel_mm is not None:
-            _level(ct, outlines[level], places[level], pixel_mm, seen)
+        if level in places:
+            _level(ct, outlines[level], places[level], seen)
     return seen
 
 
@@ -104,15 +104,7 @@ def _places(ct: CT, subject: Subject, seen: Inspection) -> dict[str, int]:
     return places
 
 
-def _pixel_mm(ct: CT, seen: Inspection) -> float | None:
-    try:
-        return square_pixel_mm(ct)
-    except InputError as error:
-        seen.add(str(error), "A build leaves the subject out until then.", "ct")
-        return None
-
-
-def _level(ct: CT, outline: VertebraMask, k: int, pixel_mm: float, seen: Inspection) -> None:
+def _level(ct: CT, outline: VertebraMask, k: int, seen: Inspection) -> None:
     name = outline.name
     if _lost_placement(ct, outline):
         seen.add(
@@ -126,6 +118,7 @@ def _level(ct: CT, outline: VertebraMask, k: int, pixel_mm: float, seen: Inspect
     except OsteoScreenError as error:
         seen.add(f"{error} {_where(ct, outline, k)}", "Correct the centre slice, or draw on it.", "masks")
         return
+    pixel_mm = squared_pixel_mm(ct.geometry)
     measures = measure(seen.subject.subject, name, hu, coverage, pixel_mm)
     if measures is not None:
         seen.measures[name] = measures

@@ -1,8 +1,7 @@
 """Make a data set from the scans of a public collection: centre slices, outlines, and what the collection says.
 
-    subjects.csv       the manifest, written last: a folder without it is unfinished
+    subjects.csv       the manifest, written last: a folder without it is unfinished; it names the CT by their paths
     masks/NAME.seg.nrrd  the trabecular compartments of L1 and L2
-    ct/NAME.nii.gz     only where slices are not square: see :mod:`.squaring`; else the CT is named by its path
     import.csv         every level of every scan: accepted or rejected, why, and its measures
     sources.json       the collection, its licence, and how the data set was made
     splits/public.json the collection's own split, where it is kept; splits/public-bmd.json of those with a reference
@@ -35,8 +34,7 @@ from .centroids import misplaced
 from .labels import Vertebrae
 from .outlining import OutlinedLevel, outline_levels
 from .results import GENERATOR, CaseResult, ImportOptions
-from .squaring import is_square, write_squared
-from .writing import MASKS, SQUARED, ImportReport, one_per_subject, write_data_set
+from .writing import MASKS, ImportReport, one_per_subject, write_data_set
 
 STAGING = ".import"
 BMD_FROM_HU = "this scan's own HU by the nominal line; no reference measurement"
@@ -186,7 +184,7 @@ def _cells(
     if not accepted:
         return cells
     cells["masks"] = _write_masks(ct, accepted, dataset / MASKS / f"{case.name}.seg.nrrd", dataset)
-    cells["ct"] = _ct_path(case, ct, accepted, dataset)
+    cells["ct"] = _relative(case.ct, dataset)
     if options.bmd_from_hu:
         cells |= _bmd_from_hu(cells, accepted)
     return cells
@@ -203,15 +201,6 @@ def _write_masks(ct: CT, accepted: Mapping[str, OutlinedLevel], path: Path, data
     write_segmentation(drawn, ct.geometry, temporary)
     os.replace(temporary, path)
     return path.relative_to(dataset).as_posix()
-
-
-def _ct_path(case: PublicCase, ct: CT, accepted: Mapping[str, OutlinedLevel], dataset: Path) -> str:
-    """The CT's path from the data set, or that of a copy whose slices are square."""
-    if len(accepted) < len(LEVELS) or is_square(ct):
-        return _relative(case.ct, dataset)
-    slices = [found.level.slice_index for found in accepted.values() if found.level]
-    path = dataset / SQUARED / f"{case.name}.nii.gz"
-    return write_squared(ct, min(slices), max(slices), path).relative_to(dataset).as_posix()
 
 
 def _relative(path: Path, dataset: Path) -> str:

@@ -21,7 +21,7 @@ from ..splits import PARTS, SCHEMA
 from .cases import FoundCases
 from .results import GENERATOR, CaseResult, ImportOptions
 
-REPORT, SOURCES, MASKS, SQUARED = "import.csv", "sources.json", "masks", "ct"
+REPORT, SOURCES, MASKS = "import.csv", "sources.json", "masks"
 _REPORT_COLUMNS = (
     "scan", "subject", "level", "outcome", "reason", "z_mm", "area_mm2", "mean_hu", "outline_mean_hu", "inset_mm",
     "walled", "height_mm", "aorta", "part", "notes",
@@ -83,8 +83,7 @@ def write_data_set(
 
 def _drop(result: CaseResult, dataset: Path) -> None:
     """Remove what was written of a scan that is not used."""
-    for name in (f"{MASKS}/{result.name}.seg.nrrd", f"{SQUARED}/{result.name}.nii.gz"):
-        (dataset / name).unlink(missing_ok=True)
+    (dataset / MASKS / f"{result.name}.seg.nrrd").unlink(missing_ok=True)
 
 
 def _superseded(row: dict[str, Any]) -> dict[str, Any]:
@@ -137,6 +136,6 @@ def _write_sources(found: FoundCases, options: ImportOptions, scans: int, path: 
             "Made from the collection's vertebra labels and the HU of its CT, and so under its licence: the trabecular "
             "compartment (inner edge of the cortex, pedicle bases closed) on the centre slices of L1 and L2."
         ),
-        "ct": "Named by their paths, or slices of them in ct/ where they had to be made square; under their licence.",
+        "ct": "Named by their paths, and left as they are; under their licence.",
     }
     write_text_atomically(json.dumps(document, indent=2, ensure_ascii=False) + "\n", path)
