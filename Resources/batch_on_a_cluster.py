@@ -3,39 +3,61 @@
     python Resources/batch_on_a_cluster.py slurm --jobs 10 --queue short -- MANIFEST -o OUT --suggest
 
 What stands after ``--`` is for `osteoscreen batch`. The queue starts the workers, the driver runs here until every
-study is final, and then the jobs end. Jobs that the queue takes away cost a retry of what they were screening. Stopped
-anyhow, the same command goes on. The output folder and the scans have to be under the same paths on all nodes, and the
-same OsteoScreen installed (`pip install 'osteoscreen[batch,cluster]'`). ``local`` runs the jobs' scripts on this
-computer, to try them.
+study is final, and then the jobs end. A job that the queue takes away, or whose time is over, costs a retry of what it
+was screening, and is submitted anew. Stopped anyhow, the same command goes on. The output folder and the scans have to
+be under the same paths on all nodes, and the same OsteoScreen installed (`pip install 'osteoscreen[batch,cluster]'`).
+``local`` runs the jobs' scripts on this computer, to try them; ``--dry-run`` prints the script of a job.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import logging
 import subprocess
 import sys
+from collections.abc import Iterator
 from typing import Any
 
-#: One process and one thread for each core: what the cores are shared by are the workers. Each worker and the process
-#: that it screens in hold about 1 GB, and up to 3 GB where levels are suggested on a large scan.
-CORES_PER_JOB = 8
-MEMORY_PER_CORE_GB = 4
+#: How often it is looked whether the jobs are still there [s].
+_LOOK_S = 15.0
 
 
 def main() -> int:
     """Start the workers, run the batch on them, end them; returns the batch's exit code."""
+    arguments = _arguments()
+    with _closing(_cluster(arguments)) as cluster:
+        # They would show a job that the queue refuses as a traceback; here it is a sentence.
+        for name in ("tornado.application", "asyncio"):
+            logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+        if arguments.dry_run:
+            print(cluster.job_script())
+            return 0
+        try:
+            _submit(cluster, arguments.jobs)
+        except (RuntimeError, OSError) as error:
+            print(f"The jobs could not be submitted. {_last_words(error)}", file=sys.stderr)
+            return 1
+        command = [sys.executable, "-m", "OsteoScreenLib", "batch", *arguments.batch]
+        with subprocess.Popen([*command, "--scheduler", cluster.scheduler_address]) as batch:
+            return _watched(batch, cluster, arguments.jobs)
+
+
+def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("system", choices=("slurm", "lsf", "sge", "local"))
-    parser.add_argument("--jobs", type=int, default=4, help=f"jobs of {CORES_PER_JOB} cores each")
-    parser.add_argument("--cores", type=int, default=CORES_PER_JOB)
+    parser.add_argument("--jobs", type=int, default=4, help="how many (default: %(default)s)")
+    # One process and one thread for each core: what the cores are shared by are the workers.
+    parser.add_argument("--cores", type=int, default=8, help="of each job (default: %(default)s)")
+    # A worker and the process that it screens in hold about 1 GB, and up to 3 GB where levels are suggested on a large
+    # scan.
+    parser.add_argument("--memory", type=int, default=4, help="for each core [GB] (default: %(default)s)")
+    parser.add_argument("--hours", type=int, default=12, help="that a job may run (default: %(default)s)")
     parser.add_argument("--queue", help="the queue or partition")
-    parser.add_argument("--hours", type=int, default=12, help="that a job may run")
+    parser.add_argument("--parallel-environment", default="smp", help="SGE's, for one machine (default: %(default)s)")
+    parser.add_argument("--dry-run", action="store_true", help="print a job's script, and start nothing")
     parser.add_argument("batch", nargs="+", metavar="WORD", help="what `osteoscreen batch` is given")
-    arguments = parser.parse_args()
-    with _cluster(arguments) as cluster:
-        cluster.scale(jobs=arguments.jobs)
-        command = [sys.executable, "-m", "OsteoScreenLib", "batch", *arguments.batch]
-        return subprocess.run([*command, "--scheduler", cluster.scheduler_address], check=False).returncode
+    return parser.parse_args()
 
 
 def _cluster(arguments: argparse.Namespace) -> Any:
@@ -48,24 +70,80 @@ def _cluster(arguments: argparse.Namespace) -> Any:
         "sge": dask_jobqueue.SGECluster,
         "local": LocalCluster,
     }
-    memory_gb = arguments.cores * MEMORY_PER_CORE_GB
-    wanted: dict[str, Any] = {"queue": arguments.queue, "walltime": _walltime(arguments)}
-    if arguments.system == "sge":
-        wanted["resource_spec"] = f"h_vmem={MEMORY_PER_CORE_GB}G"
-    if arguments.system == "local":
-        wanted = {}
     return kinds[arguments.system](
         cores=arguments.cores,
         processes=arguments.cores,
-        memory=f"{memory_gb}GB",
+        memory=f"{arguments.cores * arguments.memory}GB",
         worker_extra_args=["--preload", "OsteoScreenLib.batch.task"],
-        scheduler_options={"dashboard": False},
-        **wanted,
+        scheduler_options={"dashboard": False, "dashboard_address": ":0"},
+        **_words_of_its_own(arguments),
     )
 
 
-def _walltime(arguments: argparse.Namespace) -> str:
-    return f"{arguments.hours:02d}:00" if arguments.system == "lsf" else f"{arguments.hours:02d}:00:00"
+def _words_of_its_own(arguments: argparse.Namespace) -> dict[str, Any]:
+    if arguments.system == "local":
+        return {}
+    hours = f"{arguments.hours:02d}:00"
+    wanted: dict[str, Any] = {
+        "queue": arguments.queue,
+        "walltime": hours if arguments.system == "lsf" else f"{hours}:00",
+    }
+    if arguments.system == "sge":
+        wanted["resource_spec"] = f"h_vmem={arguments.memory}G"
+        # Without it a job has one core, whatever it starts.
+        wanted["job_extra_directives"] = [f"-pe {arguments.parallel_environment} {arguments.cores}"]
+    return wanted
+
+
+@contextlib.contextmanager
+def _closing(cluster: Any) -> Iterator[Any]:
+    try:
+        yield cluster
+    finally:
+        with contextlib.suppress(AssertionError):  # that every job had been submitted
+            cluster.close()
+
+
+def _submit(cluster: Any, jobs: int) -> None:
+    """Submit what lacks of so many jobs.  Raises RuntimeError where the queue refuses one."""
+
+    async def submitted() -> None:
+        await cluster
+        for job in list(cluster.workers.values()):
+            await job  # does nothing where it is submitted; else it is tried once more, and says what is wrong
+
+    cluster.scale(jobs=jobs)
+    cluster.sync(submitted)
+
+
+def _watched(batch: subprocess.Popen[bytes], cluster: Any, jobs: int) -> int:
+    """Wait for the batch, and meanwhile submit a job for each whose workers have all gone; returns the exit code."""
+    running: set[str] = set()
+    while True:
+        try:
+            return batch.wait(_LOOK_S)
+        except subprocess.TimeoutExpired:
+            before, running = running, _running_jobs(cluster)
+            # What the queue refuses now it may take the next time.
+            with contextlib.suppress(RuntimeError):
+                if before - running:
+                    cluster.sync(cluster.scale_down, before - running)
+                _submit(cluster, jobs)
+        except KeyboardInterrupt:
+            return batch.wait()  # it heard it too
+
+
+def _running_jobs(cluster: Any) -> set[str]:
+    """Return the names of the jobs that have a worker; one that still waits in its queue has none."""
+    alive = {worker["name"] for worker in cluster.scheduler_info["workers"].values()}
+    groups = {name: spec.get("group", [""]) for name, spec in cluster.worker_spec.items()}
+    return {name for name, group in groups.items() if alive & {f"{name}{suffix}" for suffix in group}}
+
+
+def _last_words(error: Exception) -> str:
+    """Return what the queue's own command said last; its headings end in a colon."""
+    lines = [line for line in str(error).splitlines() if line.strip() and not line.endswith(":")]
+    return lines[-1] if lines else ""
 
 
 if __name__ == "__main__":
