@@ -11,7 +11,7 @@ from typing import Any
 
 from ..errors import BundleError, OsteoScreenError, StudyRefused
 from ..memory_limits import is_out_of_memory
-from ..output_kinds import chosen_kinds
+from ..reports.kinds import chosen_kinds
 from ..request import AUTO, LEVEL_NAMES, ScreeningRequest
 from ..results import ScreeningResult
 from . import inputs

@@ -22,7 +22,7 @@ class BatchSettings:
     """What all studies of a batch are screened with, as on the command line of ``screen``.
 
     suggest : suggest the levels of a study that comes with none; they stay unconfirmed
-    write : kinds of further outputs (:mod:`OsteoScreenLib.output_kinds`)
+    write : kinds of further outputs (:mod:`OsteoScreenLib.reports.kinds`)
     """
 
     suggest: bool = False

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import UsageError
-from ..output_kinds import chosen_kinds
+from ..reports.kinds import chosen_kinds
 from .batch_pages import write_pages
 from .console import print_error, print_lines
 

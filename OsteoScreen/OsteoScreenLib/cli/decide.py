@@ -7,12 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import OsteoScreenError, UsageError
-from ..output_kinds import DICOM_KINDS, kinds_in
-from ..request import LEVEL_NAMES
+from ..reports.kinds import REPORT, RESULT, SEGMENTATION, dicom_kinds, kinds_in, own_files
 from .console import ConsoleProgress, print_lines
 from .replacing import alone_in, replacing
-from .screen import OWN_FILES, REPORT, RESULT, SEGMENTATION, write_screening
-from .writing import print_unwritten, written_lines
+from .writing import print_unwritten, write_all, written_lines
 
 if TYPE_CHECKING:
     from ..results import ScreeningResult
@@ -76,13 +74,13 @@ def run(arguments: argparse.Namespace) -> int:
         before = _read(folder)
         kinds = kinds_in(folder)
         screening = _decided(arguments, before, progress)
-        with replacing(folder, OWN_FILES) as staging:
-            unwritten = write_screening(screening, staging, kinds, progress)
+        with replacing(folder, own_files()) as staging:
+            unwritten = write_all(screening, staging, kinds, progress)
             _refuse_another_result(folder, stored)
     lines = [decision_sentence(screening.result) or ""]
     if in_force(before):
         lines.append(f"Before: {decision_sentence(before)}")
-    if set(kinds) & set(DICOM_KINDS):
+    if dicom_kinds().intersection(kinds):
         lines.append(_SENT_BEFORE)
     print_lines([*lines, f"Page: {folder / REPORT}", *written_lines(kinds, unwritten), screening.result.disclaimer])
     print_unwritten(unwritten)
@@ -139,6 +137,7 @@ def _decided(arguments: argparse.Namespace, result: ScreeningResult, progress: C
 def _changing(arguments: argparse.Namespace) -> set[str]:
     """The levels that the correction gives a slice or an outline of."""
     from ..levels import read_vertebrae
+    from ..request import LEVEL_NAMES
 
     drawn = set() if arguments.masks is None else set(read_vertebrae(arguments.masks, LEVEL_NAMES))
     return drawn | {name for name in LEVEL_NAMES if getattr(arguments, name.lower()) is not None}

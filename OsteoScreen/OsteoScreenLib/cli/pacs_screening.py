@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import OsteoScreenError, UsageError
-from ..output_kinds import DICOM_KINDS, chosen_kinds
 from ..progress import Progress
+from ..reports.kinds import chosen_kinds, dicom_kinds
 from ..scan_place import ScanPlace
 from .console import ConsoleProgress, print_lines
 from .pacs_options import add_connection_options, connected, resumable, send
@@ -52,7 +52,7 @@ def _check(arguments: argparse.Namespace, address: Address | None) -> None:
     from ..pacs.credentials import refuse_shared
     from ..pacs.servers import find_server
 
-    if arguments.send is not None and not set(DICOM_KINDS) & set(chosen_kinds(arguments.write)):
+    if arguments.send is not None and not dicom_kinds().intersection(chosen_kinds(arguments.write)):
         raise UsageError("A server takes DICOM objects, and none would be written; add `--write dicom` to --send.")
     if arguments.keep_fetched is not None and address is None:
         raise UsageError("--keep-fetched is for a CT that comes from a server; leave it out.")

@@ -8,23 +8,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import OsteoScreenError, StudyRefused
-from ..output_kinds import OUTPUT_FILES, chosen_kinds
 from ..printable import printable
+from ..reports.kinds import REPORT, chosen_kinds, own_files
 from .console import ConsoleProgress, print_error, print_lines
 from .output import refuse_overwriting, staged_output
 from .pacs_screening import add_arguments as add_pacs_arguments
 from .pacs_screening import ct_place, dicom_objects, send_output
-from .writing import add_writing_arguments, print_unwritten, written_lines
+from .writing import add_writing_arguments, print_unwritten, write_all, written_lines
 
 if TYPE_CHECKING:
     from ..screening import Screening
 
 NAME = "screen"
 HELP = "Outline and measure L1 and L2 of one CT, and write result.json, report.html and the outlines."
-
-RESULT, REPORT, SEGMENTATION = "result.json", "report.html", "segmentation.seg.nrrd"
-#: What a run writes; result.json is the last, so that where it lies, the others belong to it.
-OWN_FILES = (REPORT, SEGMENTATION, *OUTPUT_FILES, RESULT)
 
 _CT = (
     "a DICOM folder, a DICOM file of the series, NRRD, MetaImage or NIfTI; or a study on a server: "
@@ -82,15 +78,15 @@ def run(arguments: argparse.Namespace) -> int:
     was written that was asked for."""
     kinds = chosen_kinds(arguments.write)
     inputs = [arguments.ct, arguments.levels_from, arguments.masks, arguments.calibration, *arguments.earlier]
-    refuse_overwriting(arguments.output, OWN_FILES, inputs)
+    refuse_overwriting(arguments.output, own_files(), inputs)
     with (
-        staged_output(arguments.output, OWN_FILES) as folder,
+        staged_output(arguments.output, own_files()) as folder,
         ConsoleProgress() as progress,
         ct_place(arguments, progress) as place,
     ):
         screening = _screen(arguments, place.path, progress)
         place.name_source(screening.result)
-        unwritten = write_screening(screening, folder, kinds, progress)
+        unwritten = write_all(screening, folder, kinds, progress)
         objects = dicom_objects(folder)
     result = screening.result
     if arguments.json:
@@ -139,25 +135,6 @@ def _screen(arguments: argparse.Namespace, ct: str, progress: ConsoleProgress) -
 
         add_identity(screening)
     return screening
-
-
-def write_screening(screening: Screening, folder: Path, kinds: list[str], progress: ConsoleProgress) -> dict[str, str]:
-    """Write everything, result.json last; returns why, by kind, some of what was asked for was not written."""
-    from ..reports import write_html
-    from ..reports.outputs import write_outputs
-    from ..results_io import write_result
-    from ..sagittal import SAGITTAL_SLICES
-    from ..segmentation_io import write_segmentation
-
-    progress("Writing the report", 0, 1)
-    screening.add_sagittal(SAGITTAL_SLICES, progress)
-    screening.add_spine_view()
-    write_html(screening.result, screening.pictures, folder / REPORT)
-    if screening.result.roi:
-        write_segmentation(screening.masks, screening.ct.geometry, folder / SEGMENTATION)
-    unwritten = write_outputs(screening, folder, kinds, progress) if kinds else {}
-    write_result(screening.result, folder / RESULT)
-    return unwritten
 
 
 def _summary(screening: Screening, output: Path, written: list[str]) -> list[str]:

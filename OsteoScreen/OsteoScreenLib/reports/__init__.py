@@ -1,21 +1,20 @@
-"""Reports of one screening: the page, and the pictures that it shows."""
+"""Reports of one screening: the page, the pictures that it shows, and, in :mod:`.kinds`, every further output."""
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING, Any
-
-from .pictures import LevelPicture, SagittalPicture, StudyPictures, sagittal_picture
 
 if TYPE_CHECKING:
     from .html import render_html, write_html
+    from .pictures import LevelPicture, SagittalPicture, StudyPictures, sagittal_picture
 
 __all__ = ["LevelPicture", "SagittalPicture", "StudyPictures", "render_html", "sagittal_picture", "write_html"]
 
 
 def __getattr__(name: str) -> Any:
-    # The page needs Jinja2 and Pillow, and screening without a page has to do without them.
-    if name in ("render_html", "write_html"):
-        from . import html
-
-        return getattr(html, name)
+    # The page needs Jinja2 and Pillow, which screening without a page does without, and `--help` needs not even numpy.
+    if name in __all__:
+        module = "html" if name.endswith("_html") else "pictures"
+        return getattr(importlib.import_module(f".{module}", __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -16,10 +16,10 @@ from typing import Any
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 
-from OsteoScreenLib.output_kinds import OUTPUT_FILES
 from OsteoScreenLib.reports.dicom.values import LONGEST
+from OsteoScreenLib.reports.kinds import own_files
 
-OWN_FILES = {"report.html", "segmentation.seg.nrrd", "result.json", *OUTPUT_FILES}
+OWN_FILES = set(own_files())
 #: Held while a reader decides.
 LOCK = ".osteoscreen-decide.lock"
 TAGS_OF_THE_PAGE = {

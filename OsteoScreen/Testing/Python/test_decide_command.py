@@ -411,14 +411,14 @@ def test_a_result_that_another_reader_is_deciding_on_is_left_alone(plain, capsys
 
 def test_a_result_that_was_changed_meanwhile_is_not_overwritten(plain, monkeypatch, capsys):
     """By a program that does not ask for the lock."""
-    written = decide.write_screening
+    written = decide.write_all
 
     def meanwhile(*arguments):
         result = read_result(plain / "result.json")
         write_result(replace(result, disclaimer="Changed meanwhile."), plain / "result.json")
         return written(*arguments)
 
-    monkeypatch.setattr(decide, "write_screening", meanwhile)
+    monkeypatch.setattr(decide, "write_all", meanwhile)
     assert main(["decide", str(plain), "--accept", "--by", "N. N."]) == 1
     assert "changed meanwhile" in capsys.readouterr().err
     result = read_result(plain / "result.json")

@@ -14,7 +14,7 @@ from pydicom import dcmread
 from written_study import WrittenStudy, write_study
 
 from OsteoScreenLib.errors import UsageError
-from OsteoScreenLib.output_kinds import GROUPS, OUTPUT_FILES, OUTPUT_KINDS, chosen_kinds, kinds_in
+from OsteoScreenLib.reports.kinds import OUTPUT_KINDS, chosen_kinds, dicom_kinds, groups, kinds_in, own_files
 from OsteoScreenLib.request import LEVEL_NAMES
 from OsteoScreenLib.results_io import read_result
 
@@ -51,16 +51,17 @@ def test_kinds_are_named_singly_and_in_groups() -> None:
     assert chosen_kinds(["dicom"]) == ["seg", "sr", "capture", "dicom-pdf"]
     assert set(chosen_kinds(["all"])) == set(OUTPUT_KINDS) - {"probability"}
     assert chosen_kinds(["probability"]) == ["seg", "probability"]
-    with pytest.raises(UsageError, match="'docx'; choose among pdf, csv, fhir, seg"):
+    with pytest.raises(UsageError, match="'docx'; choose among csv, fhir, pdf, seg"):
         chosen_kinds(["pdf,docx"])
-    assert set(GROUPS["dicom"]) <= set(OUTPUT_KINDS)
+    assert groups()["dicom"] == ("seg", "sr", "capture", "dicom-pdf")
+    assert dicom_kinds() == {*groups()["dicom"], "probability"}
     assert OUTPUT_KINDS["capture"].files == tuple(f"capture-{name}.dcm" for name in LEVEL_NAMES)
 
 
 def test_an_unknown_kind_is_told_before_anything_is_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     study = WrittenStudy(tmp_path / "none", tmp_path / "none", tmp_path / "none")
     assert study.screen(tmp_path / "out", "--write", "docx") == 2
-    assert "choose among pdf" in capsys.readouterr().err
+    assert "choose among csv" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 
@@ -71,10 +72,10 @@ def test_everything_that_is_asked_for_is_written(
     study: WrittenStudy, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert study.screen(tmp_path, "--write", "all", "--write=probability") == 0
-    assert names(tmp_path) == ALWAYS | set(OUTPUT_FILES)
+    assert names(tmp_path) == set(own_files())
     assert kinds_in(tmp_path) == list(OUTPUT_KINDS)
     printed = capsys.readouterr()
-    assert "Also written: pdf, csv, fhir, seg, probability, sr, capture, dicom-pdf" in printed.out
+    assert "Also written: csv, fhir, pdf, seg, probability, sr, capture, dicom-pdf" in printed.out
     assert "osteoscreen:" not in printed.err
     series = dcmread(next(study.series.iterdir()))
     made = {path.name: dcmread(path) for path in tmp_path.glob("*.dcm")}
@@ -125,7 +126,7 @@ def test_without_dicom_headers_all_but_dicom_objects_is_written(
     assert names(out) == ALWAYS | {"report.pdf", "result.csv", "fhir.json"}
     printed = capsys.readouterr()
     assert "Not written: seg, sr, capture, dicom-pdf" in printed.out
-    assert "Also written: pdf, csv, fhir" in printed.out
+    assert "Also written: csv, fhir, pdf" in printed.out
     assert printed.err.count("Not written: seg, sr, capture, dicom-pdf. ") == 1
     assert study.screen(out, "--write=sr", "--json", ct=volume) == 1
     assert json.loads(capsys.readouterr().out)["status"] == "screened"
