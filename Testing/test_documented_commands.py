@@ -1,0 +1,186 @@
+"""Every command, script and configuration of the documentation runs: each block in a folder of its own, in order.
+
+How each is run, and what is made shorter, is declared in ``documented/entries.py``. A command without an entry fails,
+and so does an entry without a command.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+TESTING = Path(__file__).resolve().parent
+sys.path.append(str(TESTING))
+
+from documented import inputs  # noqa: E402 (found on the path above)
+from documented.blocks import REPOSITORY, Block, blocks, documents_in_text, pages  # noqa: E402
+from documented.entries import COMMANDS, How  # noqa: E402
+
+from OsteoScreenLib.cli import main  # noqa: E402
+from OsteoScreenLib.cli.application import _parse  # noqa: E402
+from OsteoScreenLib.densitometry.calibration import load_calibration  # noqa: E402
+
+BLOCKS = blocks()
+SHELL = [block for block in BLOCKS if block.is_shell]
+#: A block that stands on two pages is run once.
+DIFFERENT = list({tuple(block.commands()): block for block in SHELL}.values())
+OURS = ("python3 run.py ", "osteoscreen ")
+
+
+def words_of(command: str) -> list[str]:
+    """What comes after the program's name, for a command of ours."""
+    for program in OURS:
+        if command.startswith(program):
+            return shlex.split(command.removeprefix(program))
+    pytest.fail(f"no program of ours: {command}")
+
+
+def check_words(command: str) -> None:
+    """Let the command's own parser read its words; where they are wrong it raises the sentence that a user reads."""
+    _, training, words = command.partition("torchrun ")[2].partition("-m OsteoScreenTrainingLib.cli.")
+    if training:
+        _parse(shlex.split(words))
+    elif words_of(command) != ["test"]:
+        _parse(words_of(command))
+
+
+def shortened(command: str, how: How) -> str:
+    for old, new in how.shorter.items():
+        assert old in command, f"{old!r} is not in {command!r}: mend its entry"
+        command = command.replace(old, new)
+    return command
+
+
+def test_every_documented_command_has_an_entry_and_the_reverse() -> None:
+    documented = {command for block in SHELL for command in block.commands()}
+    assert sorted(documented - COMMANDS.keys()) == [], "not run by any test: add to Testing/documented/entries.py"
+    assert sorted(COMMANDS.keys() - documented) == [], "not documented any more: remove from entries.py"
+    for command, how in COMMANDS.items():
+        if how.elsewhere:
+            assert (REPOSITORY / how.elsewhere).is_file(), (command, how.elsewhere)
+        assert how.why or how.code == 0, command
+
+
+def prepare(at: inputs.Desk, command: str, how: How) -> None:
+    """Make what the command needs and no command before it made."""
+    for make in how.before:
+        make(at)
+    words = [word for word in words_of(command) if not word.startswith("--")]
+    outputs = {words[k + 1] for k, word in enumerate(words[:-1]) if word == "-o"}
+    for name, make in inputs.INPUTS.items():
+        meant = any(re.fullmatch(rf"{re.escape(name)}(/.*)?", word) for word in words if word not in outputs)
+        if meant and not (at.path / name).exists():
+            make(at)
+
+
+@pytest.mark.parametrize("block", DIFFERENT, ids=lambda block: block.place)
+def test_the_commands_of_a_block_run(
+    block: Block, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("OSTEOSCREEN_SETTINGS", str(tmp_path / "settings"))
+    with inputs.desk(tmp_path, block.text) as at:
+        monkeypatch.chdir(at.path)
+        for command in block.commands():
+            how = COMMANDS.get(command)
+            if how is None:
+                continue  # told by the test above, once
+            run(at, command, how, capsys)
+
+
+def run(at: inputs.Desk, command: str, how: How, capsys: pytest.CaptureFixture[str]) -> None:
+    short = shortened(command, how)
+    if how.elsewhere:
+        check_words(short)
+        return
+    if "../shared/" in short and not (at.path.parent / "shared").exists():
+        pytest.skip("the real CT is not on this machine")
+    prepare(at, short, how)
+    for old, new in at.words.items():
+        short = short.replace(old, new)
+    words = words_of(short)
+    code = main(words)
+    said = capsys.readouterr()
+    assert code == how.code, f"{command}\n{said.out[-1500:]}{said.err[-3000:]}"
+    for output in (words[k + 1] for k, word in enumerate(words[:-1]) if word == "-o"):
+        assert (at.path / output).exists(), f"{command} left no {output}"
+
+
+# -- configurations, scripts and programs that stand in blocks of their own
+
+
+DOCUMENTS = [(block.place, block.text) for block in BLOCKS if block.language == "json"]
+DOCUMENTS += [(f"{page.name}:{line}", text) for page in pages() for line, text in documents_in_text(page)]
+
+
+@pytest.mark.parametrize("text", [text for _, text in DOCUMENTS], ids=[place for place, _ in DOCUMENTS])
+def test_a_documented_configuration_is_valid(text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    check_document(text, tmp_path / "document.json", capsys)
+
+
+def check_document(text: str, path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Give a calibration or a training's configuration to what reads it."""
+    document = json.loads(text)
+    path.write_text(text, encoding="utf-8")
+    if "slope" in document:
+        line = load_calibration(path)
+        assert line.slope == document["slope"]
+    elif "task" in document:
+        words = ["train", document["task"], "-o", str(path.parent / "run"), "--config", str(path), "--print-config"]
+        assert main(words) == 0, capsys.readouterr().err
+        printed = json.loads(capsys.readouterr().out)
+        assert printed["task"] == document["task"]
+    else:
+        pytest.fail(f"no test knows what this is: {text[:200]}")
+
+
+@pytest.mark.parametrize("block", [b for b in BLOCKS if b.language == "bash"], ids=lambda block: block.place)
+def test_a_documented_script_is_one_and_its_training_has_the_right_words(block: Block) -> None:
+    if os.name != "nt":
+        assert subprocess.run(["bash", "-n"], input=block.text, text=True, check=False).returncode == 0
+    one_line = re.sub(r"\\\n\s*", "", block.text)
+    words = re.findall(r"-m OsteoScreenTrainingLib\.cli\.(.+?) \$resume", one_line)
+    assert words, "the script trains nothing"
+    for each in words:
+        _parse([*shlex.split(each), "--resume"])
+
+
+#: Pages whose Python is parts of the program, put in their places and tried by tests of their own.
+ELSEWHERE = {REPOSITORY / "Docs" / "extending.md"}
+PYTHON = [block for block in BLOCKS if block.language == "python" and block.file not in ELSEWHERE]
+
+
+@pytest.mark.parametrize("block", [b for b in PYTHON if "slicer." not in b.text], ids=lambda block: block.place)
+def test_a_documented_program_runs(block: Block, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with inputs.desk(tmp_path, block.text) as at:
+        monkeypatch.chdir(at.path)
+        if "scan/" in block.text:
+            inputs.scan(at)
+        exec(compile(block.text, block.place, "exec"), {"__name__": "__main__"})
+
+
+@pytest.mark.parametrize("block", [b for b in PYTHON if "slicer." in b.text], ids=lambda block: block.place)
+def test_a_documented_script_for_slicer_runs(
+    block: Block, host: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import slicer
+
+    for name in ("OsteoScreen", "OsteoScreenTraining"):
+        host.load_module(REPOSITORY / name / f"{name}.py")
+    with inputs.desk(tmp_path, block.text) as at:
+        monkeypatch.chdir(at.path)
+        if "/data/" in block.text:
+            inputs.two_volumes(at)
+        text = block.text
+        for old, new in at.words.items():
+            text = text.replace(old, new)
+        exec(compile(text, block.place, "exec"), {"__name__": "__main__", "slicer": slicer})
+    assert host.records.exceptions == []
+    assert host.records.errors == []
