@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import re
+import shutil
 import subprocess
 from collections.abc import Callable
 from datetime import datetime, timezone
@@ -23,6 +24,9 @@ from OsteoScreenLib.reports.pdf import render_pdf, write_pdf
 from OsteoScreenLib.results import Check, Decision, Identity, ScreeningResult
 
 WRITTEN = datetime(2026, 11, 26, 9, 30, tzinfo=timezone.utc)
+with_poppler = pytest.mark.skipif(
+    shutil.which("pdftotext") is None, reason="no pdftotext on this machine (Debian package poppler-utils)"
+)
 LONG = {
     "words": "Somebody wrote this and did not stop. " * 60,
     "one word": "W" * 2000,
@@ -38,13 +42,6 @@ def told(result: ScreeningResult, shown: StudyPictures | None = None) -> str:
         ["pdftotext", "-", "-"], input=render_pdf(result, shown or pictures(), WRITTEN), capture_output=True, check=True
     )
     return " ".join(answer.stdout.decode("utf-8").split())
-
-
-@pytest.fixture
-def _reader(tmp_path: Path) -> None:
-    (tmp_path / "x.pdf").write_bytes(render_pdf(screened(), pictures(), WRITTEN))
-    if harmless.pdf_text(tmp_path / "x.pdf") is None:
-        pytest.skip("no pdftotext on this machine (Debian package poppler-utils)")
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -81,7 +78,7 @@ def drawn_in(sheet: bytes, tmp_path: Path) -> np.ndarray:
     return np.asarray(Image.open(io.BytesIO((tmp_path / "sheet.png").read_bytes())).convert("RGB")).astype(int)
 
 
-@pytest.mark.usefixtures("_reader")
+@with_poppler
 @pytest.mark.parametrize("make", [screened, suggested, disagreeing, followed_up, refused, whole_result])
 def test_nothing_runs_into_the_margins(make: Callable[[], ScreeningResult], tmp_path: Path) -> None:
     result = with_text(make(), lambda _: LONG["words"], iter(range(10_000)))
@@ -93,7 +90,7 @@ def test_nothing_runs_into_the_margins(make: Callable[[], ScreeningResult], tmp_
         assert all((edge > 250).all() for edge in edges)
 
 
-@pytest.mark.usefixtures("_reader")
+@with_poppler
 def test_the_sheet_says_what_the_page_says() -> None:
     text = told(unconfirmed())
     for words in (
@@ -112,7 +109,7 @@ def test_the_sheet_says_what_the_page_says() -> None:
     assert followed.index("not expected of measuring twice alone.") < followed.index("different minerals.")
 
 
-@pytest.mark.usefixtures("_reader")
+@with_poppler
 def test_a_refused_or_discarded_study_shows_no_headline() -> None:
     text = told(refused(), StudyPictures())
     assert "Made with 80 kVp; screen a series at 120 kVp instead." in text
@@ -123,7 +120,7 @@ def test_a_refused_or_discarded_study_shows_no_headline() -> None:
     assert "Measures: not to be used" in thrown
 
 
-@pytest.mark.usefixtures("_reader")
+@with_poppler
 def test_names_in_other_scripts_are_read_back_and_what_has_no_glyph_is_a_box() -> None:
     result = screened()
     result.identity = Identity("Müller^Jürgen=Łuczak", "Αθήνα-Москва", "", "", "\u4e2d")
