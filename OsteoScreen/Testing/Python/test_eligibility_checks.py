@@ -182,6 +182,34 @@ def test_a_bright_aorta_means_contrast(blood, expected):
     assert judged("aorta", *outlined(blood=blood)) == expected
 
 
+def beside_the_aorta(blood, radius, *others):
+    """A slice with the aorta in fat before the body, and other discs: (mm to the left, mm ahead, radius, HU)."""
+    hu, mask = outlined(vessel=False, noise=0.0)
+    y, x = np.indices(hu.shape, sparse=True)
+    row, column = ndimage.center_of_mass(mask)
+    bone = np.hypot((y - row) / 18, (x - column) / 22) < 1
+    hu[~bone & (np.hypot(y - row + 30, x - column - 8) < 48)] = -100.0
+    for left, ahead, size, value in ((4.0, 21.0 + radius, radius, blood), *others):
+        disc = np.hypot(y - row + ahead, x - column - left)
+        hu += (~bone * np.clip(size + 0.5 - disc, 0.0, 1.0) * (value - hu)).astype(np.float32)
+    # The point spread of a standard kernel.
+    noise = np.random.default_rng(7).normal(0.0, 12.0, hu.shape)
+    return (ndimage.gaussian_filter(hu, 0.8) + noise).astype(np.float32), mask
+
+
+def test_a_narrow_enhanced_aorta_is_not_overlooked_for_what_lies_beside_it():
+    psoas, bowel, cava = (34.0, 4.0, 11.5, 55.0), (12.0, 50.0, 11.5, 60.0), (-19.0, 27.0, 8.0, 65.0)
+    for blood in (150.0, 300.0, 474.0):
+        for others in ((psoas,), (bowel,), (cava,), (psoas, bowel, cava)):
+            assert judged("aorta", *beside_the_aorta(blood, 6.5, *others)) == "refuse"
+
+
+def test_nothing_else_that_is_bright_is_taken_for_an_enhanced_aorta():
+    osteophyte, oral_contrast = (-14.0, 19.0, 6.5, 380.0), (40.0, 40.0, 13.0, 270.0)
+    for other in (osteophyte, oral_contrast):
+        assert judged("aorta", *beside_the_aorta(45.0, 9.0, other)) == "pass"
+
+
 def test_an_aorta_that_is_not_found_is_a_warning():
     hu, mask = outlined(vessel=False)
     hu[~mask] = -100.0
