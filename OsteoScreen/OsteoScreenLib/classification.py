@@ -60,6 +60,8 @@ class Classifier(BundleRunner):
         UsageError: the device is unknown or missing.
     """
 
+    gathers = True
+
     def __init__(self, bundle: Bundle, device: str = "auto"):
         super().__init__(bundle, device)
         if not isinstance(self.network, StagedClassifier):

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from contextvars import copy_context
 from typing import TypeVar
 
 from .results import Level
@@ -22,13 +23,14 @@ Work = TypeVar("Work")
 def side_by_side(levels: Mapping[str, Level], work: Callable[[Level], Work]) -> dict[str, Future[Work]]:
     """Do ``work`` for all levels, as many at once as there are cores, each on its share; return when all is done."""
     with _threads(len(levels), lambda cores: max(1, cores // len(levels))) as threads:
-        return {name: threads.submit(work, level) for name, level in levels.items()}
+        # In the caller's context, so that a study's turn (`.turns`) is known in its threads.
+        return {name: threads.submit(copy_context().run, work, level) for name, level in levels.items()}
 
 
 def on_one_core(work: Callable[[], Work]) -> Work:
     """Return what ``work`` returns, done on one core."""
     with _threads(1, lambda cores: 1) as threads:
-        return threads.submit(work).result()
+        return threads.submit(copy_context().run, work).result()
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from .errors import InputError
 from .memory_limits import is_out_of_memory
 from .models import Bundle
 from .networks.fusion import fuse_batch_norm
+from .turns import current
 
 Hu = NDArray[np.float32]
 Result = TypeVar("Result")
@@ -39,6 +40,7 @@ class BundleRunner:
 
     Attributes:
         fell_back: whether it runs on the CPU because the GPU's memory did not suffice.
+        gathers: whether a batch may run its passes together with those of other studies (:mod:`.gathering`).
 
     Raises:
         BundleError: the bundle's weights do not load.
@@ -46,6 +48,7 @@ class BundleRunner:
     """
 
     memory_format = torch.channels_last
+    gathers = False
 
     def __init__(self, bundle: Bundle, device: str = "auto"):
         self.bundle = bundle
@@ -74,7 +77,13 @@ class BundleRunner:
 
     def _forward(self, inputs: Tensor) -> Tensor:
         """Return what the network makes of ``inputs`` (N, C, rows, columns), as float32 on the inputs' device."""
-        placed = self._where()
+        placed, turn = self._where(), current()
+        gatherer = turn.gatherer if turn is not None and self.gathers else None
+        if turn is None or gatherer is None or gatherer.most_on(placed.device) == 1:
+            return self._pass(placed, inputs)
+        return gatherer.run(turn, placed, placed.device, inputs, lambda batch: self._pass(placed, batch))
+
+    def _pass(self, placed: _Placed, inputs: Tensor) -> Tensor:
         with torch.inference_mode():
             values: Tensor = placed.network(inputs.to(placed.device, placed.dtype, memory_format=self.memory_format))
             return values.float().to(inputs.device)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -30,6 +29,7 @@ from .results import (
     RoiMeasures,
     ScreeningResult,
 )
+from .turns import clock
 
 if TYPE_CHECKING:
     from .classification import Classifier
@@ -119,7 +119,7 @@ class _Run:
         request.check()
         self.request = request
         self.progress = progress
-        self.began = time.perf_counter()
+        self.began = clock()
         self.timing = {"read": 0.0, "segment": 0.0, "classify": 0.0}
         self.checks: list[Check] = []
         self.levels: dict[str, Level] = {}
@@ -197,7 +197,7 @@ class _Run:
             with self._timed("read"):
                 self.pictures[name] = level_picture(self.ct, name, level.slice_index)
         self.progress("Outlining and measuring", 0, len(self.levels))
-        began, outlined_at = time.perf_counter(), time.perf_counter()
+        began = outlined_at = clock()
         for name, future in side_by_side(self.levels, self._measure).items():
             try:
                 measured = future.result()
@@ -222,7 +222,7 @@ class _Run:
 
         hu, geometry = self.pictures[level.name].hu, self.ct.geometry
         outlined = self._outliner.outline(level, hu, geometry)
-        outlined_at = time.perf_counter()
+        outlined_at = clock()
         roi = measure_roi(
             hu,
             outlined.coverage,
@@ -289,7 +289,7 @@ class _Run:
             agreement=self._agreement(),
             bundles=[bundle_use(bundle) for bundle in self.bundles],
             software=self._software(),
-            timing_s={**self.timing, "total": time.perf_counter() - self.began},
+            timing_s={**self.timing, "total": clock() - self.began},
             numbering=None if self._suggested is None else self._suggested.numbering,
         )
         outlines = {name: outlined.outline for name, outlined in self._outlined.items()}
@@ -317,16 +317,16 @@ class _Run:
 
     @contextmanager
     def _timed(self, step: str) -> Iterator[None]:
-        began = time.perf_counter()
+        began = clock()
         try:
             yield
         finally:
-            self.timing[step] += time.perf_counter() - began
+            self.timing[step] += clock() - began
 
 
 @dataclass(frozen=True)
 class _Measured:
-    """One level, outlined, measured and judged; ``outlined_at`` is when its outline stood, on the performance clock."""
+    """One level, outlined, measured and judged; ``outlined_at`` is when its outline stood, on the study's clock."""
 
     outlined: Outlined
     roi: RoiMeasures

@@ -75,6 +75,8 @@ class Segmenter(BundleRunner):
         UsageError: the device is unknown or missing.
     """
 
+    gathers = True
+
     def __init__(self, bundle: Bundle, device: str = "auto"):
         super().__init__(bundle, device)
         preprocessing = bundle.preprocessing

@@ -16,7 +16,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from .store import StoreError
+from .store_file import StoreError
 
 AUDIT = "audit.jsonl"
 

@@ -98,7 +98,7 @@ class Cluster:
 
     @property
     def threads(self) -> int:
-        """How many studies can be screened at once, as of a moment ago."""
+        """How many processes can screen, as of a moment ago."""
         now = time.monotonic()
         if now - self._looked_at >= _FRESH_S or not self._is_connected:
             self._looked_at = now

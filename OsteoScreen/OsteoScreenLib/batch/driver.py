@@ -10,12 +10,12 @@ from typing import Protocol
 from ..errors import InputError, OsteoScreenError
 from .audit import AuditLog
 from .outcome import Order, Outcome, Trouble
-from .settings import BatchSettings
+from .settings import BatchSettings, Pace
 from .store import ResultSet, Store
 from .study import BatchStudy, State, StudyRow
 
-#: Orders for each thread: one is being worked on, one is ready at the worker when it is done.
-_AHEAD = 2
+#: Orders for each thread beyond those in hand: one is ready at the worker when one of them is done.
+_AHEAD = 1
 #: A study whose worker was lost so often is tried alone from then on.
 _MOST_LOSSES = 3
 #: So many scans that are not there, and none that is, are enough to stop.
@@ -39,7 +39,7 @@ class Workers(Protocol):
 
     @property
     def threads(self) -> int:
-        """Studies that can be screened at once."""
+        """Processes that screen, each with several studies in hand."""
 
     def submit(self, order: Order) -> None:
         """Send one order."""
@@ -67,12 +67,12 @@ class Driver:
         audit: AuditLog,
         result_set: ResultSet,
         settings: BatchSettings,
-        timeout_s: float,
+        pace: Pace,
         workers: Workers,
         listener: Listener,
     ) -> None:
         self._store, self._audit, self._set, self._settings = store, audit, result_set, settings
-        self._timeout_s, self._workers, self._listener = timeout_s, workers, listener
+        self._pace, self._workers, self._listener = pace, workers, listener
         self._running: dict[str, BatchStudy] = {}
         self._alone = False
         self._losses: Counter[str] = Counter()
@@ -116,7 +116,7 @@ class Driver:
     def _fill(self, waiting: Iterator[BatchStudy]) -> bool:
         """Send as many orders as the workers can use; returns whether there are no more."""
         threads = self._workers.threads
-        room = (min(threads, 1) if self._alone else _AHEAD * threads) - len(self._running)
+        room = (min(threads, 1) if self._alone else (self._pace.in_flight + _AHEAD) * threads) - len(self._running)
         if room <= 0:
             return False
         studies = list(itertools.islice(waiting, room))
@@ -139,7 +139,9 @@ class Driver:
             set_hash=self._set.hash,
             versions=self._set.versions,
             bundles=self._set.bundles,
-            timeout_s=self._timeout_s,
+            timeout_s=self._pace.timeout_s,
+            in_flight=self._pace.in_flight,
+            gather=self._pace.gather,
             witnesses=list(self._witnesses.values()),
         )
 

@@ -65,6 +65,15 @@ def found_at(study: BatchStudy) -> tuple[str, str] | None:
     return None
 
 
+def bring_near(study: BatchStudy, *, whole: bool) -> None:
+    """Have the system read what lies on this computer's disks and shares of a study; ``whole`` where every slice of the
+    scan is needed."""
+    from .near import bring_near as bring
+
+    for path in local_inputs(study):
+        bring(path, whole=whole or path != study.ct)
+
+
 def missing_input(study: BatchStudy) -> bool:
     """Return whether anything that the study is read from is not there."""
     return not all(_is_there(path) for path in local_inputs(study))

@@ -1,10 +1,15 @@
-"""One study of a batch, in the process that screens: from an order to an outcome, whatever happens on the way."""
+"""One study of a batch, in the process that screens: from an order to an outcome, whatever happens on the way.
+
+It is fetched or brought near first, while other studies of the process compute, then it takes its turn
+(:mod:`OsteoScreenLib.turns`), and gives it away again where it waits for a disk.
+"""
 
 from __future__ import annotations
 
 import importlib
 import time
 import traceback
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +19,7 @@ from ..memory_limits import is_out_of_memory
 from ..reports.kinds import chosen_kinds
 from ..request import AUTO, LEVEL_NAMES, ScreeningRequest
 from ..results import ScreeningResult
+from ..turns import Turn, Turns
 from . import inputs
 from .outcome import Order, Outcome, Trouble, troubled
 from .publish import REPORT, RESULT, SEGMENTATION, OutputProblem
@@ -23,7 +29,7 @@ from .study import State
 #: What the first study would import otherwise, seconds of it.
 _USED = (
     *("..ct.eligibility", "..ct.dicom.opening", "..densitometry", "..levels", "..results_io", "..screening"),
-    *("..reports", "..reports.outputs", "..reports.table", "..sagittal", "..segmentation_io", ".doubt"),
+    *("..reports", "..reports.outputs", "..reports.table", "..sagittal", "..segmentation_io", ".doubt", ".near"),
 )
 #: The check that refuses a study whose levels could not be suggested.
 _NOT_SUGGESTED = "level_suggestion"
@@ -37,6 +43,8 @@ def start(settings: BatchSettings) -> None:
     import SimpleITK
     import torch
 
+    # Nobody reads them here, and what silences them for a while is not made for several threads.
+    warnings.simplefilter("ignore")
     torch.set_num_threads(1)
     SimpleITK.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
     for module in _USED:
@@ -56,26 +64,33 @@ def _load_networks(settings: BatchSettings) -> None:
         loaded.LOCALISERS.get(localisation_bundle(settings.localisation_model), settings.device)
 
 
-def screen_order(document: Mapping[str, Any]) -> dict[str, Any]:
-    """Screen the study of an order, write its outputs, and return the outcome; no error gets out of here."""
+def screen_order(document: Mapping[str, Any], turn: Turn | None = None) -> dict[str, Any]:
+    """Screen the study of an order, write its outputs, and return the outcome; no error gets out of here.
+
+    ``turn`` is the study's part in the turns of the process; without one it has the process for itself. The outcome's
+    seconds are without those in which it stood still for others.
+    """
     order = Order.from_json(document)
+    turn = Turn(Turns()) if turn is None else turn
     began = time.monotonic()
     try:
-        outcome = _screened(order)
+        outcome = _screened(order, turn)
     except Exception as error:
         outcome = _of_error(order, error)
-    told = outcome.to_json()
-    return {**told, "seconds": round(time.monotonic() - began, 3), "found": inputs.found_at(order.study)}
+    seconds = max(time.monotonic() - began - turn.waited_s, 0.0)
+    return {**outcome.to_json(), "seconds": round(seconds, 3), "found": inputs.found_at(order.study)}
 
 
-def _screened(order: Order) -> Outcome:
+def _screened(order: Order, turn: Turn) -> Outcome:
     finished = order.place.finished()
     if finished is not None:
         return _of_result(finished, taken_over=True)
     if versions() != order.versions:
         return troubled(Trouble.UNUSABLE, _differs("versions", order.versions, versions()))
     with inputs.scan_place(order.study) as scan:
-        return _of_result(_written(order, scan), taken_over=False)
+        inputs.bring_near(order.study, whole=order.settings.suggest)
+        with turn:
+            return _of_result(_written(order, scan), taken_over=False)
 
 
 def _written(order: Order, scan: inputs.ScanPlace) -> ScreeningResult:

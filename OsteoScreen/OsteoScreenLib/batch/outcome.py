@@ -45,6 +45,7 @@ class Order:
     """One study to screen: how, into which set of which output folder, and by when.
 
     bundles, versions : those of the set; a worker that has others must not take part
+    in_flight, gather : as in :class:`.settings.Pace`
     witnesses : scans that were there before, to tell a missing one from a share that is gone
     """
 
@@ -56,6 +57,8 @@ class Order:
     versions: dict[str, str]
     bundles: list[dict[str, str]]
     timeout_s: float
+    in_flight: int = 1
+    gather: int | None = None
     witnesses: list[str] = field(default_factory=list)
 
     @property

@@ -10,12 +10,14 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from ..errors import InputError, OsteoScreenError
 from ..results import ScreeningResult
 from ..results_io import read_result, write_text_atomically
+from ..turns import away
 from .store import study_folder
 
 RESULT, REPORT, SEGMENTATION = "result.json", "report.html", "segmentation.seg.nrrd"
@@ -81,7 +83,8 @@ class StudyPlace:
             staging = Path(tempfile.mkdtemp(prefix=f"{self.study_id[:80]}-", dir=root / STAGING))
             yield staging
             (staging / SEAL).write_text(json.dumps(_sealed(self.seal)) + "\n", encoding="utf-8")
-            _flush(staging)
+            with away():  # other studies compute while the disk writes
+                _flush(staging)
             self._move_in(staging)
         except (OSError, OsteoScreenError) as error:
             if not _is_the_disks(error, root):
@@ -93,10 +96,8 @@ class StudyPlace:
 
     def _move_in(self, staging: Path) -> None:
         self.folder.parent.mkdir(exist_ok=True)
-        mask = os.umask(0o022)
-        os.umask(mask)
         # A temporary folder is private to its owner; the finished one gets the rights that any new folder gets.
-        staging.chmod(0o777 & ~mask)
+        staging.chmod(0o777 & ~_umask())
         if self.folder.exists():
             if self.finished() is not None:
                 return  # somebody whom the driver lost was quicker
@@ -119,6 +120,14 @@ def prepare_set(out: str | os.PathLike[str], set_id: str, described: Mapping[str
         raise OutputProblem(f"The results cannot be written to {out}: {_reason(error)}.") from error
     if not (root / SET).is_file():
         write_text_atomically(json.dumps(dict(described), indent=2, sort_keys=True) + "\n", root / SET)
+
+
+@cache
+def _umask() -> int:
+    """The process's mask, which can be learnt by setting it alone: once, for other threads make files meanwhile."""
+    mask = os.umask(0o022)
+    os.umask(mask)
+    return mask
 
 
 def _sealed(seal: Seal) -> dict[str, str]:

@@ -14,7 +14,7 @@ from .audit import AuditLog
 from .driver import Driver, Listener, Workers
 from .lock import sole_driver
 from .publish import prepare_set
-from .settings import BatchSettings, used_bundles, versions
+from .settings import BatchSettings, Pace, used_bundles, versions
 from .store import ResultSet, Store
 from .study import BatchStudy, State
 
@@ -40,7 +40,7 @@ class Batch:
     studies : gives them anew at each call, once they are wanted
     open_workers : starts or finds who screens; called only where something waits
     listen : makes the one who is told, from the counts at the beginning
-    timeout_s : that one study may take
+    pace : how the studies follow each other
     again : final states whose studies are screened once more
     """
 
@@ -49,7 +49,7 @@ class Batch:
     settings: BatchSettings
     open_workers: Callable[[], ClosableWorkers]
     listen: Callable[[dict[State, int]], ClosableListener]
-    timeout_s: float
+    pace: Pace
     again: Sequence[State] = ()
 
     def run(self) -> tuple[ResultSet, dict[State, int]]:
@@ -79,7 +79,7 @@ class Batch:
         try:
             if counts[State.WAITING]:
                 with closing(self.listen(counts)) as listener, closing(self.open_workers()) as workers:
-                    Driver(store, audit, result_set, self.settings, self.timeout_s, workers, listener).run()
+                    Driver(store, audit, result_set, self.settings, self.pace, workers, listener).run()
         except BaseException as error:
             with suppress(OsteoScreenError):
                 audit.note("driver stopped", set=result_set.id, kind=type(error).__name__)

@@ -16,6 +16,12 @@ from ..errors import InputError
 if TYPE_CHECKING:
     from ..models import Bundle
 
+#: Studies that one process has in hand: one is read, one computes, one is written.
+IN_FLIGHT = 3
+#: The same where a GPU is named: its passes are gathered of the slices of all of them.
+IN_FLIGHT_ON_GPU = 16
+MOST_IN_FLIGHT = 64
+
 
 @dataclass(frozen=True)
 class BatchSettings:
@@ -40,6 +46,11 @@ class BatchSettings:
         """Return the settings that ``dataclasses.asdict`` and JSON made a document of."""
         return cls(**{**document, "write": tuple(document["write"])})
 
+    @property
+    def in_flight(self) -> int:
+        """How many studies one process should have in hand."""
+        return IN_FLIGHT_ON_GPU if self.device in ("cuda", "mps") else IN_FLIGHT
+
     def identity(self) -> dict[str, Any]:
         """Return what of the settings can change a result, by content and not by path: bundles are told of apart.
 
@@ -51,6 +62,20 @@ class BatchSettings:
         told["calibration"] = self.calibration and _digest(self.calibration)
         told["write"] = list(self.write)
         return told
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How the studies follow each other, which changes no result.
+
+    timeout_s : that a process may work on one study
+    in_flight : studies that each process has in hand at once
+    gather : slices of studies in hand that a network sees in one pass at most; None is what the device is good for
+    """
+
+    timeout_s: float
+    in_flight: int = IN_FLIGHT
+    gather: int | None = None
 
 
 def versions() -> dict[str, str]:

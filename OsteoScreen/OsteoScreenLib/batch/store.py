@@ -12,50 +12,22 @@ import json
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from ..errors import InputError, OsteoScreenError
+from ..errors import InputError
+from .store_file import StoreFile
 from .study import BatchStudy, State, StudyRow
 
-STORE = "batch.sqlite"
-
-#: What `PRAGMA user_version` says; raised when the tables change.
-_VERSION = 1
-#: Rows that are read or written at once.
-_PAGE = 1000
-#: How long a reader's lock is waited for [s].
-_PATIENCE_S = 30.0
-
-_TABLES = """
-CREATE TABLE sets (
-    id TEXT PRIMARY KEY, hash TEXT NOT NULL UNIQUE, begun TEXT NOT NULL,
-    settings TEXT NOT NULL, versions TEXT NOT NULL, bundles TEXT NOT NULL
-);
-CREATE TABLE studies (number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, described TEXT NOT NULL);
-CREATE TABLE outcomes (
-    set_id TEXT NOT NULL, number INTEGER NOT NULL, asked TEXT NOT NULL, state TEXT NOT NULL,
-    alone INTEGER NOT NULL DEFAULT 0, tries INTEGER NOT NULL DEFAULT 0,
-    kind TEXT NOT NULL DEFAULT '', reason TEXT NOT NULL DEFAULT '', seconds REAL,
-    measures TEXT NOT NULL DEFAULT '{}', doubt REAL,
-    PRIMARY KEY (set_id, number)
-) WITHOUT ROWID;
-CREATE INDEX outcomes_by_state ON outcomes (set_id, state, alone, number);
-"""
 _ROW = (
     "SELECT s.described, o.state, o.tries, o.kind, o.reason, o.seconds, o.measures, o.doubt, o.number "
     "FROM outcomes o JOIN studies s USING (number)"
 )
 _UNFINISHED = (State.WAITING.value, State.RUNNING.value)
 NO_LEVELS = "Nobody said where L1 is."
-
-
-class StoreError(OsteoScreenError):
-    """The store cannot be read or written: a full disk, a share that is gone, a damaged file."""
 
 
 @dataclass(frozen=True)
@@ -105,41 +77,23 @@ class Store:
     last ones, whose studies are then found by their folders.
     """
 
-    def __init__(self, out: Path, connection: sqlite3.Connection) -> None:
-        self.out = out
-        self._sql = connection
-        self._file = _identity(out / STORE)
+    def __init__(self, file: StoreFile) -> None:
+        self.out = file.out
+        self._file = file
 
     @classmethod
     def open(cls, out: str | os.PathLike[str]) -> Store:
         """Open the store to write, made where there is none.  Raises StoreError when that cannot be done."""
-        place = Path(out)
-        try:
-            place.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise StoreError(f"{place} cannot be written: {(error.strerror or str(error)).lower()}.") from error
-        with _told(place):
-            store = cls(place, sqlite3.connect(place / STORE, timeout=_PATIENCE_S, isolation_level=None))
-            store._prepare()
-        return store
+        return cls(StoreFile.open(out))
 
     @classmethod
     def read(cls, out: str | os.PathLike[str]) -> Store:
         """Open the store to read alone, also while a driver writes it.  Raises InputError where there is none."""
-        place = Path(out)
-        if not (place / STORE).is_file():
-            raise InputError(f"There is no batch in {place}; name the folder that `osteoscreen batch` wrote to.")
-        with _told(place):
-            # Not mode=ro: a reader of a write-ahead log has to be able to make its shared memory.
-            connection = sqlite3.connect(place / STORE, timeout=_PATIENCE_S, isolation_level=None)
-            connection.execute("PRAGMA query_only = ON")
-            store = cls(place, connection)
-            store._check_version()
-        return store
+        return cls(StoreFile.read(out))
 
     def close(self) -> None:
         """Close the file."""
-        self._sql.close()
+        self._file.close()
 
     def __enter__(self) -> Store:
         return self
@@ -159,7 +113,7 @@ class Store:
         whole = {"settings": dict(settings), "versions": dict(versions), "bundles": [dict(b) for b in bundles]}
         digest = hash_of(whole)
         set_id = f"set-{digest[:12]}"
-        with self._changing() as sql:
+        with self._file.changing() as sql:
             values = [json.dumps(whole[key], sort_keys=True) for key in ("settings", "versions", "bundles")]
             begun = datetime.now(timezone.utc).isoformat(timespec="seconds")
             sql.execute("INSERT OR IGNORE INTO sets VALUES (?, ?, ?, ?, ?, ?)", [set_id, digest, begun, *values])
@@ -171,9 +125,8 @@ class Store:
 
     def sets(self) -> list[ResultSet]:
         """Return every set, in the order in which they were begun."""
-        with _told(self.out):
-            found = self._sql.execute("SELECT id, hash, begun, settings, versions, bundles FROM sets ORDER BY rowid")
-            return [ResultSet(*row[:3], *map(json.loads, row[3:])) for row in found]
+        found = self._file.rows("SELECT id, hash, begun, settings, versions, bundles FROM sets ORDER BY rowid")
+        return [ResultSet(*row[:3], *map(json.loads, row[3:])) for row in found]
 
     def result_set(self, set_id: str) -> ResultSet:
         """Return one set.  Raises InputError where there is none of this id."""
@@ -194,7 +147,7 @@ class Store:
         Raises InputError where two studies have one id; then nothing is changed.
         """
         counts = {"new": 0, "changed": 0, "known": 0}
-        with self._changing() as sql:
+        with self._file.changing() as sql:
             sql.execute("CREATE TEMP TABLE IF NOT EXISTS listed (number INTEGER PRIMARY KEY)")
             sql.execute("DELETE FROM listed")
             for study in studies:
@@ -236,37 +189,37 @@ class Store:
             "SELECT s.described, o.number FROM outcomes o JOIN studies s USING (number) WHERE o.set_id = ? "
             "AND o.state = ? AND o.alone = ? AND o.number > ? ORDER BY o.number LIMIT ?"
         )
-        for row in self._paged(query, [set_id, State.WAITING.value, int(alone)]):
+        for row in self._file.pages(query, [set_id, State.WAITING.value, int(alone)]):
             yield _study(row[0])
 
     def mark_running(self, set_id: str, ids: Sequence[str]) -> None:
         """Put down that these studies are begun."""
-        with self._changing() as sql:
-            self._each(sql, "state = ?, tries = tries + 1", [State.RUNNING.value], set_id, ids)
+        with self._file.changing() as sql:
+            _each(sql, "state = ?, tries = tries + 1", [State.RUNNING.value], set_id, ids)
 
     def wait_again(self, set_id: str, ids: Sequence[str]) -> None:
         """Put down that these studies were begun in vain, through no fault of theirs."""
-        with self._changing() as sql:
-            self._each(sql, "state = ?", [State.WAITING.value], set_id, ids)
+        with self._file.changing() as sql:
+            _each(sql, "state = ?", [State.WAITING.value], set_id, ids)
 
     def wait_alone(self, set_id: str, study_id: str, kind: str, reason: str) -> None:
         """Put down that a study is to be tried once more, with nothing beside it, after all others."""
-        with self._changing() as sql:
+        with self._file.changing() as sql:
             values = [State.WAITING.value, kind, reason]
-            self._each(sql, "state = ?, alone = 1, kind = ?, reason = ?", values, set_id, [study_id])
+            _each(sql, "state = ?, alone = 1, kind = ?, reason = ?", values, set_id, [study_id])
 
     def finish(self, set_id: str, row: StudyRow) -> None:
         """Put down what came of a study; the tries of ``row`` are left aside, the store counts them itself."""
         measures = json.dumps(row.measures, sort_keys=True, allow_nan=False)
         values = [row.state.value, row.kind, row.reason, row.seconds, measures, row.doubt]
-        with self._changing() as sql:
+        with self._file.changing() as sql:
             changes = "state = ?, kind = ?, reason = ?, seconds = ?, measures = ?, doubt = ?, alone = 0"
-            self._each(sql, changes, values, set_id, [row.study.id])
+            _each(sql, changes, values, set_id, [row.study.id])
 
     def again(self, set_id: str, states: Sequence[State]) -> int:
         """Let the studies in these final states wait again, as if they had never been begun; returns how many."""
         marks = ", ".join("?" * len(states))
-        with self._changing() as sql:
+        with self._file.changing() as sql:
             return sql.execute(
                 "UPDATE outcomes SET state = ?, alone = 0, tries = 0, kind = '', reason = '', seconds = NULL, "
                 f"measures = '{{}}', doubt = NULL WHERE set_id = ? AND state IN ({marks})",
@@ -277,87 +230,28 @@ class Store:
 
     def row(self, set_id: str, study_id: str) -> StudyRow | None:
         """Return what is known of one study in a set, None where it is not in it."""
-        with _told(self.out):
-            found = self._sql.execute(f"{_ROW} WHERE o.set_id = ? AND s.id = ?", [set_id, study_id]).fetchone()
-        return None if found is None else _row(found)
+        found = self._file.rows(f"{_ROW} WHERE o.set_id = ? AND s.id = ?", [set_id, study_id])
+        return _row(found[0]) if found else None
 
     def rows(self, set_id: str, *states: State) -> Iterator[StudyRow]:
         """Give the rows of a set, in the order in which the studies were added: those in ``states``, or all."""
         marks = ", ".join("?" * len(states))
         among = f"AND o.state IN ({marks}) " if states else ""
         query = f"{_ROW} WHERE o.set_id = ? {among}AND o.number > ? ORDER BY o.number LIMIT ?"
-        for row in self._paged(query, [set_id, *(state.value for state in states)]):
+        for row in self._file.pages(query, [set_id, *(state.value for state in states)]):
             yield _row(row)
 
     def counts(self, set_id: str) -> dict[State, int]:
         """Return how many studies of a set are in each state, zeros included."""
-        with _told(self.out):
-            found = self._sql.execute("SELECT state, COUNT(*) FROM outcomes WHERE set_id = ? GROUP BY state", [set_id])
-            return {**dict.fromkeys(State, 0), **{State(state): count for state, count in found}}
+        found = self._file.rows("SELECT state, COUNT(*) FROM outcomes WHERE set_id = ? GROUP BY state", [set_id])
+        return {**dict.fromkeys(State, 0), **{State(state): count for state, count in found}}
 
-    def check_there(self) -> None:
-        """Raise StoreError where the file is no longer the one that is open: its folder was moved, or its share is
-        gone. The open file could still be written, and nobody would find it."""
-        if _identity(self.out / STORE) != self._file:
-            raise StoreError(
-                f"The output folder {self.out} is not there any more; bring it back, and the same command goes on."
-            )
 
-    # -- the file
-
-    def _prepare(self) -> None:
-        version = self._sql.execute("PRAGMA user_version").fetchone()[0]
-        if version == 0:
-            self._sql.executescript(f"BEGIN; {_TABLES} PRAGMA user_version = {_VERSION}; COMMIT;")
-        self._check_version()
-        try:
-            mode = self._sql.execute("PRAGMA journal_mode = WAL").fetchone()[0]
-        except sqlite3.OperationalError:
-            mode = "delete"  # a network share without shared memory
-        # A write-ahead log needs no flush for each change to stay whole; without one, only FULL does.
-        self._sql.execute(f"PRAGMA synchronous = {'NORMAL' if mode == 'wal' else 'FULL'}")
-
-    def _check_version(self) -> None:
-        version = self._sql.execute("PRAGMA user_version").fetchone()[0]
-        if version != _VERSION:
-            raise StoreError(
-                f"{self.out / STORE} was written by another version of OsteoScreen (its tables are of version "
-                f"{version}, and this one knows {_VERSION}); go on with that version, or name another folder with -o."
-            )
-
-    @contextmanager
-    def _changing(self) -> Iterator[sqlite3.Connection]:
-        """One transaction: all of it or nothing."""
-        self.check_there()
-        with _told(self.out):
-            self._sql.execute("BEGIN IMMEDIATE")
-            try:
-                yield self._sql
-                self._sql.execute("COMMIT")
-            except BaseException:
-                if self._sql.in_transaction:
-                    self._sql.execute("ROLLBACK")
-                raise
-
-    def _each(
-        self, sql: sqlite3.Connection, changes: str, values: Sequence[Any], set_id: str, ids: Sequence[str]
-    ) -> None:
-        sql.executemany(
-            f"UPDATE outcomes SET {changes} WHERE set_id = ? AND number = (SELECT number FROM studies WHERE id = ?)",
-            [[*values, set_id, study_id] for study_id in ids],
-        )
-
-    def _paged(self, query: str, values: Sequence[Any]) -> Iterator[tuple[Any, ...]]:
-        """Give the rows of a query page by page, so that none is open while the store is written; its last column is
-        the study's number, and it ends with ``number > ? … LIMIT ?``."""
-        last = 0
-        while True:
-            with _told(self.out):
-                page = self._sql.execute(query, [*values, last, _PAGE]).fetchall()
-            yield from page
-            if len(page) < _PAGE:
-                return
-            last = page[-1][-1]
+def _each(sql: sqlite3.Connection, changes: str, values: Sequence[Any], set_id: str, ids: Sequence[str]) -> None:
+    sql.executemany(
+        f"UPDATE outcomes SET {changes} WHERE set_id = ? AND number = (SELECT number FROM studies WHERE id = ?)",
+        [[*values, set_id, study_id] for study_id in ids],
+    )
 
 
 def _described(study: BatchStudy) -> str:
@@ -371,36 +265,3 @@ def _study(described: str) -> BatchStudy:
 def _row(found: Sequence[Any]) -> StudyRow:
     described, state, tries, kind, reason, seconds, measures, doubt = islice(found, 8)
     return StudyRow(_study(described), State(state), tries, kind, reason, seconds, json.loads(measures), doubt)
-
-
-def _identity(path: Path) -> tuple[int, int] | None:
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return status.st_dev, status.st_ino
-
-
-@contextmanager
-def _told(out: Path) -> Iterator[None]:
-    """Turn SQLite's errors into sentences that say what to do."""
-    try:
-        yield
-    except sqlite3.Error as error:
-        raise StoreError(_sentence(out, str(error))) from error
-
-
-def _sentence(out: Path, words: str) -> str:
-    place = out / STORE
-    if "full" in words:
-        return f"The disk of {out} is full; make room, and the same command goes on."
-    if "readonly" in words or "unable to open" in words:
-        return f"{place} cannot be written; make {out} writable, and the same command goes on."
-    if "malformed" in words or "not a database" in words:
-        return (
-            f"{place} is damaged; move it away, and the same command takes the finished studies over from their "
-            "folders."
-        )
-    if "locked" in words:
-        return f"Another program holds {place}; close it, and the same command goes on."
-    return f"{place} cannot be read or written ({words}); once that is mended, the same command goes on."

@@ -1,23 +1,25 @@
-"""What a Dask worker runs: each of its threads screens in a child process of its own."""
+"""What a Dask worker runs: its orders go to child processes, one for each of its threads."""
 
 from __future__ import annotations
 
 import contextlib
 import signal
-import threading
 from typing import Any
 
-from .apart import Screener
+from .screener import Screeners
 
-_OF_THREAD = threading.local()
+_SCREENERS = Screeners()
 
 
 def screen_on_worker(order: dict[str, Any]) -> dict[str, Any]:
-    """Return the outcome of an order, as JSON values; it never raises for a study's sake."""
-    screener = getattr(_OF_THREAD, "screener", None)
-    if screener is None:
-        screener = _OF_THREAD.screener = Screener()
-    outcome: dict[str, Any] = screener.screen(order)
+    """Return the outcome of an order, as JSON values; it never raises for a study's sake.
+
+    Its thread leaves the worker's pool as soon as a child has the order in hand, so that the next one is taken up
+    while this one is screened.
+    """
+    from distributed import get_worker, secede
+
+    outcome: dict[str, Any] = _SCREENERS.screen(order, get_worker().state.nthreads, secede)
     return outcome
 
 

@@ -29,6 +29,7 @@ DEFAULT_TIMEOUT_S = 900.0
 EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 _LONGEST_TIMEOUT_S = 86400.0
 _MOST_WORKERS = 1024
+_MOST_GATHERED = 1024
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -71,7 +72,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="S",
         type=float,
         default=DEFAULT_TIMEOUT_S,
-        help=f"give one study so many seconds ({DEFAULT_TIMEOUT_S:g}); past them it is tried once more, alone",
+        help=f"give one study so many seconds ({DEFAULT_TIMEOUT_S:g}), without those in which it waits for others of "
+        "its process; past them it is tried once more, alone",
+    )
+    running.add_argument(
+        "--in-flight",
+        metavar="N",
+        type=int,
+        help="studies that each process has in hand: one computes while others are read and written (3, or 16 with "
+        "--device cuda or mps)",
+    )
+    running.add_argument(
+        "--gather",
+        metavar="N",
+        type=int,
+        help="let the networks see up to N slices of the studies in hand in one pass (64 on a GPU, 1 on the CPU)",
     )
     running.add_argument(
         "--again",
@@ -98,8 +113,10 @@ def run(arguments: argparse.Namespace) -> int:
 def _batch(arguments: argparse.Namespace) -> Batch:
     from ..batch.display import Display
     from ..batch.running import Batch
+    from ..batch.settings import Pace
     from ..batch.sources import read_studies
 
+    settings = _settings(arguments)
     return Batch(
         out=Path(arguments.output),
         studies=lambda: read_studies(
@@ -109,10 +126,10 @@ def _batch(arguments: argparse.Namespace) -> Batch:
             leave_out=[arguments.output],
             tell=print_error,
         ),
-        settings=_settings(arguments),
+        settings=settings,
         open_workers=lambda: _cluster(arguments),
         listen=Display,
-        timeout_s=arguments.timeout,
+        pace=Pace(arguments.timeout, arguments.in_flight or settings.in_flight, arguments.gather),
         again=_again(arguments.again),
     )
 
@@ -176,10 +193,16 @@ def _again(words: str | None) -> list[State]:
 
 
 def _check(arguments: argparse.Namespace) -> None:
+    from ..batch.settings import MOST_IN_FLIGHT
+
     if arguments.workers is not None and arguments.scheduler is not None:
         raise UsageError("--workers starts processes here, and --scheduler uses a cluster that runs; give one of them.")
     if arguments.workers is not None and not 1 <= arguments.workers <= _MOST_WORKERS:
         raise UsageError(f"--workers is from 1 to {_MOST_WORKERS}; for more, start a cluster and give --scheduler.")
+    if arguments.in_flight is not None and not 1 <= arguments.in_flight <= MOST_IN_FLIGHT:
+        raise UsageError(f"--in-flight is from 1 to {MOST_IN_FLIGHT}.")
+    if arguments.gather is not None and not 1 <= arguments.gather <= _MOST_GATHERED:
+        raise UsageError(f"--gather is from 1 (no gathering) to {_MOST_GATHERED} slices.")
     if not 0 < arguments.timeout <= _LONGEST_TIMEOUT_S:
         raise UsageError(f"--timeout is more than 0 and at most {_LONGEST_TIMEOUT_S:g} seconds.")
 

@@ -12,7 +12,7 @@ from OsteoScreenLib.batch.audit import AuditLog
 from OsteoScreenLib.batch.display import Display
 from OsteoScreenLib.batch.driver import BatchStopped, Driver
 from OsteoScreenLib.batch.outcome import Order, Outcome, Trouble, troubled
-from OsteoScreenLib.batch.settings import BatchSettings
+from OsteoScreenLib.batch.settings import BatchSettings, Pace
 from OsteoScreenLib.batch.store import Store
 from OsteoScreenLib.batch.study import BatchStudy, State
 from OsteoScreenLib.errors import InputError
@@ -60,7 +60,7 @@ def drive(tmp_path, answer: Answer, count: int = 12):
         store.add(set_id, (BatchStudy(f"s{n:02d}", f"/scans/{n}", l1="#1") for n in range(count)))
         log, display = AuditLog(tmp_path), Display(store.counts(set_id), io.StringIO())
         try:
-            Driver(store, log, store.result_set(set_id), BatchSettings(), 10.0, workers, display).run()
+            Driver(store, log, store.result_set(set_id), BatchSettings(), Pace(10.0, 1), workers, display).run()
         except (BatchStopped, InputError) as error:
             problem = error
         finally:

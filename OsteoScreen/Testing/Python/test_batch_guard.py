@@ -18,7 +18,7 @@ from report_cases import refused, screened
 from OsteoScreenLib.batch.audit import AUDIT, AuditLog
 from OsteoScreenLib.batch.lock import HOLDER, OutputTaken, sole_driver
 from OsteoScreenLib.batch.publish import RESULT, STAGING, OutputProblem, Seal, StudyPlace, prepare_set
-from OsteoScreenLib.batch.store import StoreError
+from OsteoScreenLib.batch.store_file import StoreError
 from OsteoScreenLib.cli import main
 from OsteoScreenLib.errors import OsteoScreenError
 from OsteoScreenLib.results_io import write_result

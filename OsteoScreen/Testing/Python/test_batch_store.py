@@ -8,7 +8,8 @@ from dataclasses import replace
 
 import pytest
 
-from OsteoScreenLib.batch.store import STORE, Added, Store, StoreError, study_folder
+from OsteoScreenLib.batch.store import Added, Store, study_folder
+from OsteoScreenLib.batch.store_file import STORE, StoreError
 from OsteoScreenLib.batch.study import BatchStudy, State, StudyRow
 from OsteoScreenLib.errors import InputError
 

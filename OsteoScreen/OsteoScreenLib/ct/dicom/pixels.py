@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import warnings
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import BinaryIO
 
 import numpy as np
@@ -15,6 +16,7 @@ from pydicom.uid import UID
 
 from ...errors import InputError
 from ...progress import Progress
+from ...turns import away, current
 from ..study import OUTSIDE_HU
 from .checks import padding_is_plausible
 from .decoding import decoded
@@ -74,6 +76,7 @@ class DicomSource:
 
     @staticmethod
     def _stored(frame: Frame) -> npt.NDArray:
+        _bring_near(frame)
         try:
             with frame.path.open("rb") as file, warnings.catch_warnings():
                 warnings.simplefilter("ignore")
@@ -91,6 +94,17 @@ class DicomSource:
                 f"The pixels of {frame.path.name} do not fill {frame.rows} x {frame.columns}; copy it again."
             )
         return stored
+
+
+def _bring_near(frame: Frame) -> None:
+    """Have the system read a file while other studies compute, where there are any: decoding then waits for no disk.
+
+    What cannot be read is told when it is decoded.
+    """
+    if current() is None or frame.frames > 1:
+        return
+    with away(), suppress(OSError):
+        frame.path.read_bytes()
 
 
 def _decodable(file: BinaryIO, frame: Frame) -> BinaryIO | Dataset:
