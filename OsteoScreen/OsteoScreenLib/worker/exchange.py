@@ -35,14 +35,6 @@ ENGINE_ERRORS: tuple[type[OsteoScreenError], ...] = (
 )
 
 
-class WorkerError(OsteoScreenError):
-    """An error of the worker that the engine has no class for: ``kind`` is "MissingPackage", "OutOfMemory", ..."""
-
-    def __init__(self, kind: str, message: str) -> None:
-        super().__init__(message)
-        self.kind = kind
-
-
 @dataclass(frozen=True, eq=False)
 class Done:
     """What "outline" or "screen" came to: ``result`` is None for "outline"; ``bundle`` is the segmentation's."""
@@ -161,15 +153,6 @@ def _finding(document: Any) -> Check:
 # -- levels and outlines
 
 
-def describe_levels(levels: Mapping[str, Level] | Iterable[Level]) -> dict[str, Any]:
-    """Return the "levels" of a message."""
-    every = levels.values() if isinstance(levels, Mapping) else levels
-    return {
-        level.name: {"slice_index": int(level.slice_index), "set_by": level.set_by, "confirmed": bool(level.confirmed)}
-        for level in every
-    }
-
-
 def read_levels(described: Any, ct: CT) -> dict[str, Level]:
     """Return the levels of a message, on the slices of ``ct``.
 
@@ -251,13 +234,6 @@ def read_done(done: Mapping[str, Any]) -> Done:
         bundle=None if bundle is None else BundleUse(**bundle),
         result=None if result is None else assemble(result),
     )
-
-
-def error_of(error: Mapping[str, Any]) -> OsteoScreenError:
-    """Return the "error" of an answer as the exception that it was, to be raised or shown; see `WorkerError`."""
-    kind, message = str(error.get("kind", "Unexpected")), str(error.get("message", ""))
-    known = next((known for known in ENGINE_ERRORS if known.__name__ == kind), None)
-    return WorkerError(kind, message) if known is None else known(message)
 
 
 def plain(value: Any) -> Any:

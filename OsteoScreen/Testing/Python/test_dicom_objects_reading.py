@@ -47,7 +47,7 @@ def test_what_is_read_back_is_what_the_result_says(screening, folder):
         level = read.levels[name]
         assert (level.mean_hu, level.median_hu, level.sd_hu) == (roi.mean_hu, roi.median_hu, roi.sd_hu)
         assert level.area_mm2 == roi.area_mm2 and level.confirmed is True
-    assert read.all_confirmed and read.forced
+    assert read.forced
     said = result.input
     assert (read.kvp, read.slice_thickness_mm, read.kernel) == (said.kvp, said.slice_thickness_mm, said.kernel)
     assert (read.manufacturer, read.model_name) == (said.manufacturer, said.model_name)
@@ -62,16 +62,16 @@ def test_what_speaks_against_a_report_is_read_back(files, tmp_path):
     found.result = replace(found.result, levels=levels)
     report_of(found, tmp_path)
     read = read_measurement_report(tmp_path / "sr.dcm")
-    assert not read.all_confirmed and not read.forced
+    assert not read.forced
     assert [level.confirmed for level in read.levels.values()] == [True, False]
 
 
 def test_whether_contrast_was_given_is_read_back(files, tmp_path):
-    for agent, expected in (("IOPAMIRO", True), ("NONE", False)):
-        folder = write_placed(tmp_path / agent, files.phantom, "head first", ContrastBolusAgent=agent)
-        found = files.screened(folder)
-        report_of(found, tmp_path / f"{agent}-out")
-        assert read_measurement_report(tmp_path / f"{agent}-out" / "sr.dcm").contrast is expected
+    found = files.screened()
+    for given in (True, False, None):
+        found.result.input = replace(found.result.input, contrast=given)
+        report_of(found, tmp_path)
+        assert read_measurement_report(tmp_path / "sr.dcm").contrast is given
 
 
 def test_l1_alone_is_read_back(files, tmp_path):

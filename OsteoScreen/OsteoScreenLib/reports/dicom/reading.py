@@ -63,14 +63,8 @@ class ReadReport:
     kernel: str = ""
     contrast: bool | None = None
     birth_date: str = ""
-    software_version: str = ""
     sha256: str = ""
     forced: bool = False
-
-    @property
-    def all_confirmed(self) -> bool:
-        """Whether a reader confirmed every level."""
-        return all(level.confirmed for level in self.levels.values())
 
 
 def read_measurement_report(path: str | os.PathLike[str]) -> ReadReport:
@@ -183,7 +177,6 @@ class _Reader:
             study_instance_uid=values.uid(self._dataset.get("StudyInstanceUID") or ""),
             study_date=day,
             birth_date=values.dicom_date(self._dataset.get("PatientBirthDate") or ""),
-            software_version=values.text(self._dataset.get("SoftwareVersions") or ""),
             forced=any(self._outcomes("refuse")),
             **self._scanner(),
         )
