@@ -1,27 +1,30 @@
-"""The networks of the study, each in a file that reads like the paper's figure, and the table that names them."""
+"""The networks of the study, each in a file that reads like the paper's figure; others are found beside them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import importlib
+import pkgutil
+from collections.abc import Mapping
 from typing import Any
 
 from torch import nn
 
 from ..errors import BundleError
 from .localiser import SpineLocaliser
+from .registry import ARCHITECTURES
 from .resnet101 import ResNet101
 from .study_classifier import StudyClassifier
 from .study_segmentation import StudySegmentationNetwork
 from .unet import UNet
 
-#: The architectures that a bundle may name.
-ARCHITECTURES: dict[str, Callable[..., nn.Module]] = {
-    "study_segmentation": StudySegmentationNetwork,
-    "unet": UNet,
-    "study_classifier": StudyClassifier,
-    "resnet101": ResNet101,
-    "spine_localiser": SpineLocaliser,
-}
+
+def find_networks() -> None:
+    """Import the modules of this folder, which registers their networks."""
+    for module in pkgutil.iter_modules(__path__, f"{__name__}."):
+        importlib.import_module(module.name)
+
+
+find_networks()
 
 
 def build_network(architecture: Mapping[str, Any]) -> nn.Module:
@@ -48,4 +51,5 @@ __all__ = [
     "StudySegmentationNetwork",
     "UNet",
     "build_network",
+    "find_networks",
 ]

@@ -13,6 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from .registry import architecture
+
 
 def _conv_bn_relu(inputs: int, outputs: int, kernel: int = 3, stride: int | tuple[int, int, int] = 1) -> nn.Sequential:
     return nn.Sequential(
@@ -34,6 +36,7 @@ class ResidualUnit3d(nn.Module):
         return torch.relu(x + self.second(self.first(x)))
 
 
+@architecture("spine_localiser")
 class SpineLocaliser(nn.Module):
     """Input (N, 1, slices, rows, columns), output (N, ``out_channels``, slices, rows / 2, columns / 2), raw values.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import nn
 
 from .blocks import conv_bn_relu
+from .registry import architecture
 from .staged_classifier import Head, ResidualSum, StagedClassifier, residual_shortcut
 
 #: A bottleneck's output is four times as wide as its 3x3 convolution (He et al. 2016, table 1).
@@ -25,6 +26,7 @@ class Bottleneck(ResidualSum):
         super().__init__(body, residual_shortcut(inputs, outputs, stride))
 
 
+@architecture("resnet101")
 class ResNet101(StagedClassifier):
     """Two channels (L1, L2) make Model 1, one channel (L1) Model 2; ``base_width`` is 64 in the standard network."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import nn
 
 from .blocks import conv_bn_relu
+from .registry import architecture
 from .staged_classifier import Head, ResidualSum, StagedClassifier, residual_shortcut
 
 
@@ -24,6 +25,7 @@ class Block(ResidualSum):
         super().__init__(body, residual_shortcut(inputs, outputs, stride))
 
 
+@architecture("study_classifier")
 class StudyClassifier(StagedClassifier):
     """Two channels (L1, L2) make the paper's Model 1, one channel (L1) its Model 2.
 

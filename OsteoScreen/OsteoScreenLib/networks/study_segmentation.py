@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from .blocks import ResidualUnit, conv_bn_relu, run_padded
+from .registry import architecture
 
 #: Which of its two inputs the channel attention weighs. The text's "lower-level" feature map is read as the skip
 #: connection's ("skip", as in Yu et al. 2018, Discriminative Feature Networks); "upsampled" is the other reading.
@@ -38,6 +39,7 @@ class ChannelAttention(nn.Module):
         return weights * upsampled + skip
 
 
+@architecture("study_segmentation")
 class StudySegmentationNetwork(nn.Module):
     """Vertebral body segmentation as in the paper's Fig. 2.
 

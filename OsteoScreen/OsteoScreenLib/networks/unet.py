@@ -9,12 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from .blocks import conv_bn_relu, run_padded
+from .registry import architecture
 
 
 def _double_conv(inputs: int, outputs: int) -> nn.Sequential:
     return nn.Sequential(conv_bn_relu(inputs, outputs, 3, padding=1), conv_bn_relu(outputs, outputs, 3, padding=1))
 
 
+@architecture("unet")
 class UNet(nn.Module):
     """Input (N, ``in_channels``, rows, columns), output logits (N, ``out_channels``, rows, columns).
 

@@ -184,6 +184,10 @@ class CheckpointConfig:
     every_minutes: float = 5.0
 
 
+#: The network of a segmentation.
+_NETWORK: dict[str, Any] = {"name": "study_segmentation", "parameters": {"base_width": 16}}
+
+
 @dataclass(frozen=True)
 class TrainingConfig:
     """One training run. ``steps`` and ``minutes`` are budgets: the schedule ends with whichever comes first, and 0
@@ -192,9 +196,7 @@ class TrainingConfig:
     ``micro_batches`` splits each process's share into that many forward passes (less memory, ghost batches)."""
 
     task: str = "segmentation"
-    network: Mapping[str, Any] = field(
-        default_factory=lambda: {"name": "study_segmentation", "parameters": {"base_width": 16}}
-    )
+    network: Mapping[str, Any] = field(default_factory=lambda: _NETWORK)
     window_hu: tuple[float, float] = (-275.0, 850.0)
     steps: int = 10000
     minutes: float = 0.0
@@ -222,7 +224,6 @@ class TrainingConfig:
             raise UsageError("The training has no budget; set steps or minutes above 0.")
         if self.batch < 1 or self.micro_batches < 1:
             raise UsageError("batch and micro_batches must be at least 1.")
-
         if self.most < 0:
             raise UsageError("most must be 0 (all) or above.")
 
@@ -260,6 +261,8 @@ _LOCALISATION: dict[str, Any] = {
 
 #: What tasks have otherwise than a segmentation.
 _DEFAULTS = {"classification": _CLASSIFICATION, "localisation": _LOCALISATION}
+#: The parameter that every network of these tasks takes, whichever it is: the study's levels, the vertebrae's channels.
+_OF_ANY_NETWORK = {"classification": "in_channels", "localisation": "out_channels"}
 
 
 def defaults(task: str) -> TrainingConfig:
@@ -280,9 +283,20 @@ def from_dict(values: Mapping[str, Any]) -> TrainingConfig:
         UsageError: a key is unknown (the nearest right name is given) or a value has the wrong type.
     """
     if isinstance(values, Mapping) and values.get("task") in _DEFAULTS:
-        values = merged(_DEFAULTS[values["task"]], values)
+        values = merged(_defaults_beside(values), values)
     config: TrainingConfig = _build(TrainingConfig, values, "")
-    return config
+    return dataclasses.replace(config, network={"name": _NETWORK["name"], "parameters": {}, **config.network})
+
+
+def _defaults_beside(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the defaults of a task; another network than its own has parameters of its own."""
+    task = values["task"]
+    base: dict[str, Any] = _DEFAULTS[task]
+    network = values.get("network")
+    if not isinstance(network, Mapping) or network.get("name", base["network"]["name"]) == base["network"]["name"]:
+        return base
+    name = _OF_ANY_NETWORK[task]
+    return base | {"network": {"parameters": {name: base["network"]["parameters"][name]}}}
 
 
 def merged(base: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
