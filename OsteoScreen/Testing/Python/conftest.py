@@ -5,6 +5,7 @@ from batch_archive import archive as archive
 from batch_archive import undisturbed as undisturbed
 from orthanc_server import orthanc as orthanc
 from orthanc_server import orthanc_process as orthanc_process
+from scripted_pacs import pacs as pacs
 
 from OsteoScreenLib.models import locations
 

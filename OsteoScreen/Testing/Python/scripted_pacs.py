@@ -10,16 +10,25 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import pytest
 from dicom_files import body, write_series
 from pydicom import dcmread
 from pydicom.uid import generate_uid
 from scripted_server import Request, Scripted, scripted
 
+from OsteoScreenLib.errors import OsteoScreenError
+from OsteoScreenLib.pacs.fetching import Fetched, fetch_study
 from OsteoScreenLib.pacs.servers import find_server
+from OsteoScreenLib.pacs.storing import Stored, objects_at, send_objects
 from OsteoScreenLib.pacs.transport import Connection, Patience
 
 #: As many attempts as there are, without the pauses.
 FAST = Patience(first_wait_s=0.01, longest_wait_s=0.02)
+
+#: How an object comes, by the standard.
+RELATED = 'multipart/related; type="application/dicom"'
+#: What no message and no log may hold: the patient, and the account.
+SECRETS = ("Simulated^Secret", "SECRET-ID", "s3cret-word", "reader-name")
 
 #: What a test does with a request in place of the right answer; it returns whether it answered.
 Fault = Callable[[Request], bool]
@@ -116,3 +125,38 @@ def pacs_with_study(folder: Path, slices: int = 3) -> Iterator[Pacs]:
     with scripted(lambda request: pacs.answer(request)) as server:
         pacs = Pacs(study, series, objects, server)
         yield pacs
+
+
+@pytest.fixture
+def pacs(tmp_path, monkeypatch):
+    """A PACS that wants an account, which the environment has; its study lies in ``tmp_path / "ct"`` too."""
+    monkeypatch.setenv("OSTEOSCREEN_DICOMWEB_USER", "reader-name")
+    monkeypatch.setenv("OSTEOSCREEN_DICOMWEB_PASSWORD", "s3cret-word")
+    monkeypatch.delenv("OSTEOSCREEN_DICOMWEB_TOKEN", raising=False)
+    with pacs_with_study(tmp_path / "ct") as pacs:
+        yield pacs
+
+
+def fetch(pacs: Pacs, folder: Path, patience: Patience = FAST, **options: Any) -> Fetched:
+    """Fetch the study into a folder."""
+    with pacs.connection(patience) as connection:
+        return fetch_study(connection, pacs.study, folder, pacs.series, **options)
+
+
+def send(pacs: Pacs, folder: Path, patience: Patience = FAST, **options: Any) -> list[Stored]:
+    """Send what lies in a folder."""
+    with pacs.connection(patience) as connection:
+        return send_objects(connection, objects_at([folder]), **options)
+
+
+def contents(folder: Path) -> set[bytes]:
+    """What the files of a folder hold, whatever they are called."""
+    return {path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def sentence(problem: pytest.ExceptionInfo[OsteoScreenError]) -> str:
+    """What the user reads: it is one line, says whose fault it is, and nothing of the patient or the password."""
+    text = str(problem.value)
+    assert "\n" not in text and text.endswith(".")
+    assert not [secret for secret in SECRETS if secret in text]
+    return text
