@@ -4,10 +4,8 @@ The batch writes the list anew whenever its results change. So what the reader s
 it, which is a manifest too: it has the rows of the studies that are done, and `osteoscreen batch` screens them by it.
 """
 
-import csv
 import datetime
 import glob
-import io
 import os
 import re
 from dataclasses import asdict, dataclass, field, replace
@@ -59,6 +57,8 @@ class LevelsQueue:
         self._listStamp = _stampOf(self.path)
         stem, ending = os.path.splitext(self.path)
         self.filledPath = f"{stem}-filled{ending}"
+        # The rows that the reader has had before the eyes here, by id.
+        self._seen = {}
         self.cases = _readCases(self.path)
         self._done = self._stamp = None
         self.done()
@@ -69,10 +69,11 @@ class LevelsQueue:
 
     def done(self):
         """Return {id: row} of the studies that are set or skipped; another reader may have added some."""
+        from OsteoScreenLib.batch.filled import FilledList
+
         stamp = _stampOf(self.filledPath)
         if self._done is None or stamp != self._stamp:
-            rows = [] if stamp is None else _rows(self.filledPath)
-            self._done, self._stamp = {row["id"]: row for row in rows if row.get("id")}, stamp
+            self._done, self._stamp = FilledList(self.filledPath).rows(), stamp
         return self._done
 
     def case(self, caseID):
@@ -105,6 +106,7 @@ class LevelsQueue:
         if not earlier:
             return None
         case, row = cases[earlier[-1]], done[earlier[-1]]
+        self._seen[case.id] = row
         kept = {name: float(text) for name in LEVEL_NAMES if _MILLIMETRES.fullmatch(text := row.get(name.lower(), ""))}
         return replace(case, suggested={}, kept=kept) if kept else case
 
@@ -112,7 +114,7 @@ class LevelsQueue:
         """Take down the levels of a case as a reader confirmed them.
 
         :param heights: {level: RAS S in mm of its slice}.
-        :raises OsteoScreenError: the filled-in list cannot be written.
+        :raises OsteoScreenError: the filled-in list cannot be written, or another reader took the case down meanwhile.
         """
         # The levels are the reader's now: a segmentation would add those that the reader left out.
         self._write(case, {**_texts(heights), "levels_from": ""}, reader, "")
@@ -120,27 +122,20 @@ class LevelsQueue:
     def isTaken(self, caseID, heights):
         """Return whether the levels of a case are taken down as they are."""
         row = self.done().get(caseID)
-        return row is not None and not row.get(SKIPPED) and _texts(heights).items() <= row.items()
+        texts = _texts(heights)
+        return row is not None and not row.get(SKIPPED) and all(row.get(name, "") == texts[name] for name in texts)
 
     def skip(self, case, reason, reader):
         """Take down that a case is not to be set, and why; otherwise as ``take``."""
         self._write(case, {}, reader, reason)
 
     def _write(self, case, changes, reader, skipped):
-        from OsteoScreenLib.batch.manifest import COLUMNS
-        from OsteoScreenLib.results_io import write_text_atomically
+        from OsteoScreenLib.batch.filled import FilledList
 
         now = datetime.datetime.now().astimezone().isoformat(timespec="seconds")
-        known = {name: value for name, value in asdict(case.study).items() if value is not None}
+        known = {name: str(value) for name, value in asdict(case.study).items() if value is not None}
         row = {**case.notes, **known, **changes, READER: reader, WHEN: now, SKIPPED: skipped}
-        # The last one written comes last, wherever it was before.
-        rows = {**{name: other for name, other in self.done().items() if name != case.id}, case.id: row}
-        names = list(dict.fromkeys([*COLUMNS, *(name for row in rows.values() for name in row)]))
-        text = io.StringIO()
-        writer = csv.DictWriter(text, names, lineterminator="\r\n", restval="")
-        writer.writeheader()
-        writer.writerows(rows.values())
-        write_text_atomically(text.getvalue(), self.filledPath)
+        FilledList(self.filledPath).put(row, self._seen.get(case.id))
         self._done = None
 
 
@@ -168,39 +163,15 @@ def _listAt(path):
 
 
 def _readCases(path):
-    from OsteoScreenLib.batch.manifest import NOTES, read_manifest
+    from OsteoScreenLib.batch.manifest import NOTES, read_manifest, read_rows
 
     studies = list(read_manifest(path))
     cases = []
-    for study, row in zip(studies, _rows(path), strict=True):
+    for study, row in zip(studies, read_rows(path), strict=True):
         notes = {name: text for name, text in row.items() if name.startswith(NOTES)}
         said = {level: _INDEX.match(notes.get(f"{NOTES}_suggested_{level.lower()}", "")) for level in LEVEL_NAMES}
         cases.append(QueueCase(study, {level: int(found[1]) for level, found in said.items() if found}, notes))
     return cases
-
-
-def _rows(path):
-    """Return the rows of a list that are not empty, as the manifest reads them."""
-    try:
-        with open(path, encoding="utf-8-sig", newline="") as file:
-            header = file.readline()
-            delimiter = max(",;\t", key=header.count)
-            names = [name.strip().strip('"').lower() for name in header.rstrip("\r\n").split(delimiter)]
-            rows = [_named(row) for row in csv.DictReader(file, names, delimiter=delimiter, restval="")]
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise ModuleError(_("{path} cannot be read: {reason}.").format(path=path, reason=reason)) from error
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise ModuleError(
-            _("{name} is no CSV in UTF-8; save it as one, or choose the batch's own list.").format(
-                name=os.path.basename(path)
-            )
-        ) from error
-    return [row for row in rows if any(row.values())]
-
-
-def _named(row):
-    return {name: text.strip() for name, text in row.items() if name}
 
 
 def _stampOf(path):

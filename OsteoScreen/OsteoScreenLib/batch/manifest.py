@@ -69,6 +69,14 @@ def read_manifest(path: str | os.PathLike[str], tell: _Tell = lambda sentence: N
     return _studies(place, rows)
 
 
+def read_rows(path: str | os.PathLike[str]) -> list[dict[str, str]]:
+    """Return the cells of each row that are not empty, by column, of a list (CSV) with all of its notes.
+
+    Raises InputError where it cannot be read.
+    """
+    return [cells for _, cells in _rows_of(Path(path)).again()]
+
+
 def write_manifest(
     studies: Iterable[tuple[BatchStudy, Mapping[str, str]]], path: str | os.PathLike[str], notes: Sequence[str] = ()
 ) -> Path:

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import os
+import subprocess
+import sys
 
+import pytest
+from batch_archive import ENGINE, PATIENCE_S
 from batch_pages import checked, filled_store
 from batch_rows import SET, rows
 
+from OsteoScreenLib.batch.filled import READER, FilledList, TakenByAnother
 from OsteoScreenLib.batch.manifest import read_manifest
 from OsteoScreenLib.batch.overview import QUEUE, QUEUE_LIST, write_overview
 from OsteoScreenLib.batch.queue import MOST_SHOWN, open_cases, write_queue_list, write_queue_page
@@ -93,3 +99,58 @@ def test_a_long_queue_is_cut_on_the_page_alone(tmp_path):
     text, _ = checked(write_queue_page(cases, about, tmp_path / "queue.html"))
     assert f"The first {MOST_SHOWN} of {len(cases)}" in text
     assert len(list(read_manifest(write_queue_list(cases, tmp_path / "list.csv")))) == len(cases)
+
+
+READER_AT_WORK = """
+import random, sys, time
+from OsteoScreenLib.batch.filled import READER, FilledList
+path, reader, count = sys.argv[1], sys.argv[2], int(sys.argv[3])
+print("there", flush=True)
+sys.stdin.readline()
+for n in range(count):
+    FilledList(path).put({"id": f"{reader}-{n}", "ct": f"{n}.nrrd", "l1": f"#{n + 1}", READER: reader}, None)
+    time.sleep(random.uniform(0.0, 0.02))  # else the one that has the lock has it again at once
+"""
+
+
+def test_two_readers_who_write_at_the_same_moment_lose_no_row(tmp_path):
+    path, count = tmp_path / "filled.csv", 25
+    environment = {**os.environ, "PYTHONPATH": str(ENGINE)}
+    readers = [
+        subprocess.Popen(
+            [sys.executable, "-c", READER_AT_WORK, str(path), name, str(count)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=environment,
+        )
+        for name in ("first", "second")
+    ]
+    for reader in readers:
+        assert reader.stdout.readline() == "there\n"
+    for reader in readers:
+        reader.stdin.write("go\n")
+        reader.stdin.flush()
+    for reader in readers:
+        reader.communicate(timeout=PATIENCE_S)
+        assert reader.returncode == 0
+    order = [row[READER] for row in FilledList(path).rows().values()]
+    assert order != sorted(order) and order != sorted(order, reverse=True), "one was done before the other began"
+    assert sorted(study.id for study in read_manifest(path)) == sorted(
+        f"{name}-{n}" for name in ("first", "second") for n in range(count)
+    )
+
+
+def test_what_another_reader_took_down_stays_unless_it_was_looked_at(tmp_path):
+    filled = FilledList(tmp_path / "filled.csv")
+    row = {"id": "case-1", "ct": "scan.nrrd", "l1": "-812.5", "l2": ""}
+    filled.put({**row, READER: "first"}, None)
+    filled.put({**row, "id": "case-2", READER: "first"}, None)
+    with pytest.raises(TakenByAnother, match=r"^case-1 was taken down by first meanwhile, and that stays; "):
+        filled.put({**row, "l1": "#7", READER: "second"}, None)
+    assert filled.rows()["case-1"]["l1"] == "-812.5"
+    filled.put({**row, "l1": "#7", READER: "second"}, filled.rows()["case-1"])
+    assert list(filled.rows()) == ["case-2", "case-1"]  # the last one set comes last
+    assert filled.rows()["case-1"] == {"id": "case-1", "ct": "scan.nrrd", "l1": "#7", READER: "second"}
+    filled.put({**row, "l1": "#8", READER: "second"}, None)  # one's own may be changed at any time
+    assert [study.l1 for study in read_manifest(filled.path)] == ["-812.5", "#8"]

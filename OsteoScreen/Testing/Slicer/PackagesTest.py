@@ -87,7 +87,7 @@ class PackagesTest(OsteoScreenTestCase):
 
     def test_the_requirements_are_those_of_the_engine(self):
         names = packages.requirementNames()
-        self.assertEqual(sorted(names), ["Jinja2", "Pillow", "jsonschema", "safetensors"])
+        self.assertEqual(sorted(names), ["Jinja2", "Pillow", "filelock", "jsonschema", "safetensors"])
 
     def test_what_the_panel_needs_imports_none_of_them(self):
         code = (

@@ -1,9 +1,12 @@
 """The levels queue: from a batch's list of open levels to the list that the batch screens by, one key per case."""
 
 import csv
+import importlib.util
 import os
 import shutil
+import subprocess
 import tempfile
+import unittest
 from unittest import mock
 
 import slicer
@@ -12,6 +15,7 @@ import CountingBundle
 from CountingBundle import sliceOf
 from OsteoScreenSlicerLib.Levels import StudyLevels
 from OsteoScreenSlicerLib.Queue import READER, SKIPPED, WHEN
+from OsteoScreenSlicerLib.Worker import pythonForWorker
 from OsteoScreenTestCase import SLICE_MM, OsteoScreenTestCase, phantomVoxels
 
 L1, L2 = sliceOf("L1"), sliceOf("L2")
@@ -110,7 +114,7 @@ class WholeWayTest(QueueTestCase):
 
     NEEDING = ("case-a", "case-c")
 
-    def test_set_skipped_stopped_and_resumed_and_screened_by_the_batch(self):
+    def test_set_skipped_stopped_and_resumed(self):
         self.assertIn("3 of 3 left", self.ui.queueLabel.text)
         self.press("N")
         self.assertEqual((self.shown(), self.slices()), ("case-a", {"L1": L1, "L2": L2}))
@@ -147,27 +151,58 @@ class WholeWayTest(QueueTestCase):
         self.assertIn(self.filledPath, self.ui.statusLabel.text)
         self.assertIsNone(self.shown())
         self.assertFalse(self.ui.queueNextButton.enabled)
-        self.checkTheBatchTakesIt()
 
-    def checkTheBatchTakesIt(self):
-        from OsteoScreenLib.batch.sources import read_studies
-        from OsteoScreenLib.batch.store import Store
-        from OsteoScreenLib.request import ScreeningRequest
-        from OsteoScreenLib.screening import screen
 
-        told = []
-        with Store.open(tempfile.mkdtemp(dir=self.folder)) as store:
-            begun = store.begin_set({}, {}, [])
-            store.add(begun, [row.study for row in self.rows()], suggest=False)
-            store.add(begun, read_studies(self.filledPath, tell=told.append), suggest=False)
-            waiting = {study.id: study for study in store.waiting(begun)}
-        self.assertEqual((set(waiting), told), ({"case-a", "case-b"}, []))
-        study = waiting["case-b"]
-        result = screen(ScreeningRequest(ct=study.ct, l1=study.l1, l2=study.l2, device="cpu")).result
-        self.assertEqual(
-            {name: level.slice_index for name, level in result.levels.items()}, {"L1": L1 - 1, "L2": L2 + 2}
+@unittest.skipUnless(importlib.util.find_spec("distributed"), "this Python cannot run a batch: distributed is missing")
+class FromTheBatchTest(QueueTestCase):
+    """The queue that `osteoscreen batch` itself wrote; the same command screens its studies when the reader is done."""
+
+    NEEDING = ("case-a", "case-b", "case-c")
+
+    def writeQueue(self, folder, rows):
+        first = os.path.join(self.folder, "first.csv")
+        with open(first, "w", encoding="utf-8") as file:
+            file.write("id,ct,sex\n" + "".join(f"{name},{name}.nrrd,F\n" for name in self.NEEDING))
+        self.assertIn("needs levels 3", self.batch(first))
+
+    def batch(self, manifest):
+        """Run the command as a user does, and return what it said."""
+        program, paths = pythonForWorker()
+        done = subprocess.run(
+            [program, "-m", "OsteoScreenLib", "batch", manifest, "-o", self.out, "--workers=1", "--device=cpu"],
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+            capture_output=True,
+            text=True,
+            check=False,
         )
-        self.assertTrue(all(level.confirmed for level in result.levels.values()))
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return done.stdout
+
+    @property
+    def filledPath(self):
+        return self.widget.queue._queue.filledPath
+
+    def test_the_studies_that_needed_levels_are_screened_with_the_readers(self):
+        from OsteoScreenLib.batch.store import Store
+        from OsteoScreenLib.batch.study import State
+
+        self.press("N")
+        self.press("C")
+        self.ui.queueReasonComboBox.setEditText("metal")
+        self.press("Shift+N")
+        self.levels().setSlice("L1", L1 - 1)
+        self.press("C")
+        self.assertIn("No case is left", self.ui.statusLabel.text)
+        self.assertIn("screened 2, needs levels 1", self.batch(self.filledPath))
+        with Store.read(self.out) as store:
+            (only,) = store.sets()
+            rows = {row.study.id: row for row in store.rows(only.id)}
+        states = {name: row.state for name, row in rows.items()}
+        self.assertEqual(states, {"case-a": State.SCREENED, "case-b": State.NEEDS_LEVELS, "case-c": State.SCREENED})
+        for name, slices in (("case-a", (L1, L2)), ("case-c", (L1 - 1, L2))):
+            measures = rows[name].measures
+            found = tuple(measures[f"{level}_slice_index"] for level in ("l1", "l2"))
+            self.assertEqual((found, measures["l1_confirmed"]), (slices, "yes"))
 
 
 class QueueTest(QueueTestCase):
