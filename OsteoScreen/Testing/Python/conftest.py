@@ -3,18 +3,19 @@
 import pytest
 from batch_archive import archive as archive
 from batch_archive import undisturbed as undisturbed
+from decided_study import everything as everything
+from decided_study import one_core as one_core
+from decided_study import patient as patient
+from decided_study import plain as plain
+from decided_study import screened_patient as screened_patient
+from no_bundles import no_bundles
 from orthanc_server import orthanc as orthanc
 from orthanc_server import orthanc_process as orthanc_process
 from scripted_pacs import pacs as pacs
-
-from OsteoScreenLib.models import locations
 
 
 @pytest.fixture(scope="module")
 def nothing_installed_in_module(tmp_path_factory):
     """No bundle ships and the user has none, for a whole file of tests."""
-    empty = tmp_path_factory.mktemp("bundles")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(locations.USER_FOLDER_VARIABLE, str(empty / "own"))
-        patch.setattr("OsteoScreenLib.models.store.shipped_folders", lambda: [empty / "shipped"])
+    with no_bundles(tmp_path_factory.mktemp("bundles")):
         yield

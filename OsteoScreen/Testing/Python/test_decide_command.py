@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
-import sys
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -15,14 +13,10 @@ import numpy as np
 import pydicom
 import pytest
 import SimpleITK as sitk
-import torch
+from decided_study import contents
 from followed_patient import write_calibration, write_scan
-from phantom_ct import make_phantom
-from pydicom.uid import generate_uid
-from tiny_bundle import write_tiny_bundle
 
-from OsteoScreenLib.cli import application, decide, main, replacing
-from OsteoScreenLib.models import locations
+from OsteoScreenLib.cli import application, main
 from OsteoScreenLib.reports.dicom.reading import read_measurement_report
 from OsteoScreenLib.results_io import read_result, write_result
 
@@ -39,56 +33,7 @@ BESIDE = (
 )
 
 
-@pytest.fixture(scope="module", autouse=True)
-def nothing_installed(tmp_path_factory):
-    """No bundle ships and the user has none, so that what takes part is what a test names; one core."""
-    empty = tmp_path_factory.mktemp("bundles")
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(locations.USER_FOLDER_VARIABLE, str(empty / "own"))
-        patch.setattr("OsteoScreenLib.models.store.shipped_folders", lambda: [empty / "shipped"])
-        yield
-    torch.set_num_threads(threads)
-
-
-@pytest.fixture(scope="module")
-def files(tmp_path_factory):
-    """A CT, the same series with other pixels, another series, and the outlines of L1 and L2."""
-    folder = tmp_path_factory.mktemp("phantom")
-    phantom = make_phantom()
-    series = generate_uid()
-    write_scan(folder / "ct", phantom, series=series)
-    write_scan(folder / "edited", make_phantom(L1=90.0), series=series)
-    write_scan(folder / "other", phantom)
-    phantom.write_outlines(folder / "outlines.seg.nrrd")
-    write_calibration(folder / "calibration.json")
-    write_tiny_bundle(folder / "outliner")
-    return folder
-
-
-@pytest.fixture(scope="module")
-def masters(files, tmp_path_factory):
-    """Results to copy: with everything beside them, and the plain one."""
-    folder = tmp_path_factory.mktemp("masters")
-    outlined = ["screen", str(files / "ct"), "--masks", str(files / "outlines.seg.nrrd")]
-    assert main([*outlined, "-o", str(folder / "all"), "--write", "all"]) == 0
-    assert main([*outlined, "-o", str(folder / "plain")]) == 0
-    return folder
-
-
-@pytest.fixture
-def everything(masters, tmp_path):
-    return Path(shutil.copytree(masters / "all", tmp_path / "all"))
-
-
-@pytest.fixture
-def plain(masters, tmp_path):
-    return Path(shutil.copytree(masters / "plain", tmp_path / "plain"))
-
-
-def contents(folder):
-    return {path.name: path.read_bytes() for path in folder.iterdir() if path.name != replacing.LOCK}
+pytestmark = pytest.mark.usefixtures("nothing_installed_in_module", "one_core")
 
 
 def page_of(folder):
@@ -171,6 +116,13 @@ def test_a_probability_map_that_cannot_be_made_again_is_not_left_behind(everythi
     assert "Not written: probability." in capsys.readouterr().err
 
 
+def test_decisions_are_part_of_the_json_document(plain):
+    assert main(["decide", str(plain), "--accept", "--by", "Größe"]) == 0
+    document = json.loads((plain / "result.json").read_text(encoding="utf-8"))
+    assert set(document["decisions"][0]) == {"decision", "by", "at", "corrections", "comment"}
+    assert document["decisions"][0]["by"] == "Größe"
+
+
 # -- discarding
 
 
@@ -214,15 +166,15 @@ def test_a_discarded_result_can_be_taken_back_and_the_history_stays(plain, capsy
 # -- correcting
 
 
-def test_a_corrected_level_is_measured_anew(everything, files, tmp_path):
+def test_a_corrected_level_is_measured_anew(everything, patient, tmp_path):
     before = read_result(everything / "result.json")
-    assert main(["decide", str(everything), "--correct", "--by", "N. N.", "--l2", "#7", *network(files)]) == 0
+    assert main(["decide", str(everything), "--correct", "--by", "N. N.", "--l2", "#7", *network(patient)]) == 0
     result = read_result(everything / "result.json")
     assert result.decisions[-1].corrections == ["level L2"]
     assert (result.levels["L2"].slice_index, result.levels["L2"].confirmed) == (7, True)
     assert result.roi["L1"] == before.roi["L1"]
-    fresh = ["screen", str(files / "ct"), "-o", str(tmp_path / "fresh"), "--l1", "#18", "--l2", "#7"]
-    assert main([*fresh, *network(files)]) == 0
+    fresh = ["screen", str(patient / "ct"), "-o", str(tmp_path / "fresh"), "--l1", "#18", "--l2", "#7"]
+    assert main([*fresh, *network(patient)]) == 0
     wanted = read_result(tmp_path / "fresh" / "result.json").roi["L2"]
     assert result.roi["L2"] == wanted != before.roi["L2"]
     assert "Corrected (level L2) by N. N." in page_of(everything)
@@ -231,12 +183,12 @@ def test_a_corrected_level_is_measured_anew(everything, files, tmp_path):
     assert main(["decide", str(everything), "--accept", "--by", "Second"]) == 0
 
 
-def network(files):
+def network(patient):
     # A network of this size doubts itself; whether it should is not what is tested here.
-    return ["--segmentation-model", str(files / "outliner"), "--device", "cpu", "--force"]
+    return ["--segmentation-model", str(patient / "outliner"), "--device", "cpu", "--force"]
 
 
-def test_an_outline_that_was_corrected_where_it_lies_is_measured(everything, files, tmp_path):
+def test_an_outline_that_was_corrected_where_it_lies_is_measured(everything, patient, tmp_path):
     before = read_result(everything / "result.json")
     outlines = everything / "segmentation.seg.nrrd"
     edit_outline(outlines, "L1", rows=4)
@@ -246,7 +198,7 @@ def test_an_outline_that_was_corrected_where_it_lies_is_measured(everything, fil
     # L2 is in the file too, as it was.
     assert result.decisions[-1].corrections == ["outline L1"]
     assert result.roi["L2"] == before.roi["L2"]
-    fresh = ["screen", str(files / "ct"), "-o", str(tmp_path / "fresh"), "--masks", str(tmp_path / "edited.seg.nrrd")]
+    fresh = ["screen", str(patient / "ct"), "-o", str(tmp_path / "fresh"), "--masks", str(tmp_path / "edited.seg.nrrd")]
     assert main(fresh) == 0
     assert result.roi["L1"] == read_result(tmp_path / "fresh" / "result.json").roi["L1"]
     assert result.roi["L1"].outline_area_mm2 < 0.95 * before.roi["L1"].outline_area_mm2
@@ -262,7 +214,7 @@ def test_the_dicom_segmentation_of_the_folder_is_read_before_it_is_replaced(ever
 
 
 @pytest.mark.parametrize("decision", [["--accept"], ["--discard"], ["--correct", "--l2", "#7"]])
-def test_an_outline_that_was_changed_and_not_given_is_refused(plain, files, capsys, decision):
+def test_an_outline_that_was_changed_and_not_given_is_refused(plain, patient, capsys, decision):
     edit_outline(plain / "segmentation.seg.nrrd", "L1", rows=2)
     before = contents(plain)
     assert main(["decide", str(plain), "--by", "N. N.", *decision]) == 4
@@ -270,10 +222,10 @@ def test_an_outline_that_was_changed_and_not_given_is_refused(plain, files, caps
     assert contents(plain) == before
 
 
-def test_a_study_that_was_refused_can_be_corrected_and_not_signed(files, tmp_path, capsys):
+def test_a_study_that_was_refused_can_be_corrected_and_not_signed(patient, tmp_path, capsys):
     ct = write_scan(tmp_path / "ct", ContrastBolusAgent="Iohexol")
     folder = tmp_path / "out"
-    outlines = ["--masks", str(files / "outlines.seg.nrrd")]
+    outlines = ["--masks", str(patient / "outlines.seg.nrrd")]
     assert main(["screen", str(ct), "-o", str(folder), *outlines]) == 3
     for decision in ("--accept", "--discard"):
         assert main(["decide", str(folder), decision, "--by", "N. N."]) == 2
@@ -288,10 +240,10 @@ def test_a_study_that_was_refused_can_be_corrected_and_not_signed(files, tmp_pat
     assert (result.status, result.decisions[-1].corrections) == ("screened", ["outline L1", "outline L2"])
 
 
-def test_a_calibration_file_has_to_come_back_with_a_correction(files, tmp_path, capsys):
-    folder, outlines, own = tmp_path / "out", files / "outlines.seg.nrrd", files / "calibration.json"
+def test_a_calibration_file_has_to_come_back_with_a_correction(patient, tmp_path, capsys):
+    folder, outlines, own = tmp_path / "out", patient / "outlines.seg.nrrd", patient / "calibration.json"
     words = ["--masks", str(outlines), "--calibration", str(own)]
-    assert main(["screen", str(files / "ct"), "-o", str(folder), *words]) == 0
+    assert main(["screen", str(patient / "ct"), "-o", str(folder), *words]) == 0
     before = contents(folder)
     edited = shutil.copy(folder / "segmentation.seg.nrrd", tmp_path / "edited.seg.nrrd")
     edit_outline(edited, "L1", rows=3)
@@ -309,10 +261,10 @@ def test_a_calibration_file_has_to_come_back_with_a_correction(files, tmp_path, 
 # -- the scan
 
 
-def test_another_scan_is_refused_and_a_moved_one_is_found_again(plain, files, tmp_path, capsys):
+def test_another_scan_is_refused_and_a_moved_one_is_found_again(plain, patient, tmp_path, capsys):
     before = contents(plain)
     for another in ("edited", "other"):
-        assert main(["decide", str(plain), "--accept", "--by", "N. N.", "--ct", str(files / another)]) == 4
+        assert main(["decide", str(plain), "--accept", "--by", "N. N.", "--ct", str(patient / another)]) == 4
         assert "not the one that the result was made of" in capsys.readouterr().err
     result = read_result(plain / "result.json")
     result.input = replace(result.input, path=str(tmp_path / "gone"))
@@ -320,7 +272,7 @@ def test_another_scan_is_refused_and_a_moved_one_is_found_again(plain, files, tm
     assert main(["decide", str(plain), "--accept", "--by", "N. N."]) == 4
     assert "--ct" in capsys.readouterr().err
     assert contents(plain).keys() == before.keys()
-    moved = shutil.copytree(files / "ct", tmp_path / "moved")
+    moved = shutil.copytree(patient / "ct", tmp_path / "moved")
     assert main(["decide", str(plain), "--accept", "--by", "N. N.", "--ct", str(moved)]) == 0
     assert main(["decide", str(plain), "--accept", "--by", "Second"]) == 0
     assert len(read_result(plain / "result.json").decisions) == 2
@@ -379,74 +331,3 @@ def test_hostile_text_of_a_reader_stays_text(everything):
     assert "<script" not in page and "&lt;script&gt;" in page and "<b>" not in page
     assert "'=cmd" in (everything / "result.csv").read_text(encoding="utf-8")
     pydicom.dcmread(everything / "sr.dcm")
-
-
-# -- two readers at once, and writing that fails
-
-
-def test_who_decides_at_the_same_time_is_told_and_nobodys_decision_is_lost(plain):
-    words = [sys.executable, "-m", "OsteoScreenLib", "decide", str(plain), "--accept", "--by"]
-    environment = {**os.environ, "PYTHONPATH": str(ENGINE), "OMP_NUM_THREADS": "1"}
-    running = [
-        subprocess.Popen([*words, f"Reader {n}"], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        for n in range(3)
-    ]
-    ended = [(*process.communicate(timeout=300), process.returncode) for process in running]
-    done = {f"Reader {n}" for n, (_, _, code) in enumerate(ended) if code == 0}
-    for _, errors, code in ended:
-        assert code == 0 or (code == 1 and b"decide again" in errors)
-    decisions = read_result(plain / "result.json").decisions
-    assert done and {decision.by for decision in decisions} == done
-    assert len(decisions) == len(done)
-
-
-def test_a_result_that_another_reader_is_deciding_on_is_left_alone(plain, capsys):
-    before = contents(plain)
-    with replacing.alone_in(plain):
-        assert main(["decide", str(plain), "--accept", "--by", "N. N."]) == 1
-    assert "Someone else decides on this result just now" in capsys.readouterr().err
-    assert contents(plain) == before
-    assert main(["decide", str(plain), "--accept", "--by", "N. N."]) == 0
-
-
-def test_a_result_that_was_changed_meanwhile_is_not_overwritten(plain, monkeypatch, capsys):
-    """By a program that does not ask for the lock."""
-    written = decide.write_all
-
-    def meanwhile(*arguments):
-        result = read_result(plain / "result.json")
-        write_result(replace(result, disclaimer="Changed meanwhile."), plain / "result.json")
-        return written(*arguments)
-
-    monkeypatch.setattr(decide, "write_all", meanwhile)
-    assert main(["decide", str(plain), "--accept", "--by", "N. N."]) == 1
-    assert "changed meanwhile" in capsys.readouterr().err
-    result = read_result(plain / "result.json")
-    assert (result.disclaimer, result.decisions) == ("Changed meanwhile.", [])
-
-
-@pytest.mark.parametrize("error", [PermissionError(13, "Permission denied"), KeyboardInterrupt()])
-@pytest.mark.parametrize("held", ["report.pdf", "result.json"])
-def test_where_a_file_cannot_be_replaced_all_stay_as_they_were(everything, monkeypatch, capsys, held, error):
-    """As on Windows, where another program holds the sheet open."""
-    assert main(["decide", str(everything), "--accept", "--by", "First"]) == 0
-    before, real = contents(everything), os.replace
-
-    def refusing(source, target):
-        if Path(target) == everything / held and "new" in Path(source).parts:
-            raise error
-        real(source, target)
-
-    monkeypatch.setattr(replacing.os, "replace", refusing)
-    assert main(["decide", str(everything), "--discard", "--by", "Second"]) in (1, 130)
-    monkeypatch.undo()
-    assert contents(everything) == before
-    assert [path for path in everything.iterdir() if path.is_dir()] == []
-    assert [decision.by for decision in read_result(everything / "result.json").decisions] == ["First"]
-
-
-def test_decisions_are_part_of_the_json_document(plain):
-    assert main(["decide", str(plain), "--accept", "--by", "Größe"]) == 0
-    document = json.loads((plain / "result.json").read_text(encoding="utf-8"))
-    assert set(document["decisions"][0]) == {"decision", "by", "at", "corrections", "comment"}
-    assert document["decisions"][0]["by"] == "Größe"
