@@ -4,12 +4,21 @@ import collections
 import importlib.metadata
 import logging
 import platform
+from dataclasses import dataclass
 
 import slicer
 
 LOGGER = logging.getLogger("OsteoScreen")
 _KEPT_LINES = 200
 _PACKAGES = ("torch", "numpy", "scipy", "SimpleITK", "pydicom", "safetensors", "jsonschema", "Jinja2", "Pillow")
+
+
+@dataclass(frozen=True)
+class NetworksUsed:
+    """What a screening ran on: the device, and the bundles as (name, version, sha256)."""
+
+    device: str
+    bundles: list
 
 
 class RecentLog(logging.Handler):
@@ -28,11 +37,10 @@ class RecentLog(logging.Handler):
         self.lines.extend(line for line in text.splitlines() if line.strip())
 
 
-def diagnostics(recentLog, device, bundles):
+def diagnostics(recentLog, used):
     """Return the text for the clipboard.
 
-    :param device: what the networks ran on last; empty where they have not run.
-    :param bundles: the bundles that were used last, as (name, version, sha256).
+    :param used: the NetworksUsed of the last screening, None where there was none.
     """
     from OsteoScreenLib import __version__
 
@@ -41,8 +49,8 @@ def diagnostics(recentLog, device, bundles):
         f"Slicer {slicer.app.applicationVersion} ({slicer.app.revision})",
         f"Python {platform.python_version()} on {platform.platform()}",
         *(f"{name} {_version(name)}" for name in _PACKAGES),
-        f"device used last: {device or 'none yet'}",
-        *(f"bundle {name} {version} {sha256[:12]}" for name, version, sha256 in bundles),
+        f"device used last: {used.device if used else 'none yet'}",
+        *(f"bundle {name} {version} {sha256[:12]}" for name, version, sha256 in (used.bundles if used else [])),
         "",
         "last messages:",
         *recentLog.lines,

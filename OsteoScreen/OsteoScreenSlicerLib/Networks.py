@@ -10,29 +10,16 @@ import numpy as np
 from slicer.i18n import tr as _
 
 from .Decisions import keepBefore
-from .Diagnostics import LOGGER
+from .Diagnostics import LOGGER, NetworksUsed
 from .Errors import ModuleError
 from .FollowUp import PRECISION_ATTRIBUTE
 from .Levels import StudyLevels
+from .Options import SCREEN_OPTIONS, SUGGEST_OPTIONS
 from .Outlines import StudyOutlines, maskDigest
 from .Results import StudyResult
+from .StudyNodes import StudyNodes
 from .Vertebrae import StudyVertebrae
 from .Worker import InProcessWorker
-
-
-# What is asked of the networks where the caller says nothing else: the shipped bundles, on the best device.
-DEFAULT_OPTIONS = {
-    "segmentation_model": None,
-    "classification_model": None,
-    "calibration": None,
-    "age_years": None,
-    "sex": None,
-    "device": "auto",
-    "force": False,
-}
-
-# The same for suggesting.
-SUGGEST_OPTIONS = {"localisation_model": None, "device": "auto"}
 
 
 class NetworkLogic:
@@ -41,7 +28,7 @@ class NetworkLogic:
     :param tasks: Tasks.
     """
 
-    OPTIONS = DEFAULT_OPTIONS
+    OPTIONS = SCREEN_OPTIONS
 
     def __init__(self, tasks):
         self._tasks = tasks
@@ -163,6 +150,12 @@ class SegmentationLogic(NetworkLogic):
         self.show(volumeNode, outlines)
         return outlines
 
+    def edited(self, volumeNode, names):
+        """Return the levels among ``names`` whose outline the user drew or edited. Raises ModuleError."""
+        if StudyNodes(volumeNode).segmentation is None:
+            return []
+        return list(self._tasks.editedMasks(volumeNode, StudyLevels(volumeNode).engineLevels(names)))
+
     def show(self, volumeNode, outlines, keep=()):
         """Write outlines {level: LevelOutline} into the scene; those of the levels ``keep`` are the user's and stay."""
         checkStillThere(volumeNode)
@@ -192,6 +185,8 @@ class ClassificationLogic(NetworkLogic):
         NetworkLogic.__init__(self, tasks)
         self._segmentation = segmentation
         self._followUp = followUp
+        #: The device and the bundles of the last result, for the diagnostics.
+        self.used = None
 
     def message(self, volumeNode, names, options):
         """Return the worker's message for the levels ``names``. Raises ModuleError where a level is missing."""
@@ -216,7 +211,13 @@ class ClassificationLogic(NetworkLogic):
         precision = done.get("precision_mg_cm3")
         result.nodes.result.SetAttribute(PRECISION_ATTRIBUTE, "" if precision is None else repr(precision))
         self._followUp.refresh(volumeNode)
-        return assemble(result.document())
+        return self._noted(assemble(result.document()))
+
+    def _noted(self, result):
+        device = result.software.get("device", "")
+        self.used = NetworksUsed(device, [(bundle.name, bundle.version, bundle.sha256) for bundle in result.bundles])
+        LOGGER.info("Screening: %s, on %s, in %.1f s.", result.status, device, result.timing_s["total"])
+        return result
 
     def editedSince(self, volumeNode, document):
         """Return the levels whose outline is not the one that the result was measured on."""

@@ -5,7 +5,7 @@ import os
 
 import numpy as np
 import vtk
-from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
+from vtk.util.numpy_support import numpy_to_vtk
 
 import slicer
 from slicer.i18n import tr as _
@@ -13,7 +13,7 @@ from slicer.i18n import tr as _
 from .Errors import ModuleError
 from .Levels import COLOURS
 from .StudyNodes import LEVEL_NAMES, PROBABILITY_ATTRIBUTE, StudyNodes
-from .Volumes import ijkToRas
+from .Volumes import ijkToRas, voxels
 
 TERMINOLOGY_FILE = "OsteoScreenVertebrae.term.json"
 TERMINOLOGY_NAME = "OsteoScreen vertebrae"
@@ -65,9 +65,7 @@ class StudyOutlines:
         resample = slicer.vtkOrientedImageDataResample.ResampleOrientedImageToReferenceOrientedImage
         if not resample(labelmap, reference, onSlice, False):
             return None
-        e = onSlice.GetExtent()
-        shape = (e[5] - e[4] + 1, e[3] - e[2] + 1, e[1] - e[0] + 1)
-        mask = self.ct.from_stored(vtk_to_numpy(onSlice.GetPointData().GetScalars()).reshape(shape) > 0)
+        mask = self.ct.from_stored(voxels(onSlice) > 0)
         return mask if mask.any() else None
 
     def isEdited(self, name, k, mask):
@@ -114,7 +112,7 @@ class StudyOutlines:
             last = self.ct.geometry.ras(columns.start, rows.start, max(ks))
             matrix[:3, 2] = (last - matrix[:3, 3]) / (len(block) - 1)
         slicer.util.updateVolumeFromArray(node, block)
-        node.SetIJKToRASMatrix(_vtkMatrix(matrix))
+        node.SetIJKToRASMatrix(slicer.util.vtkMatrixFromArray(matrix))
         node.SetAttribute(PROBABILITY_ATTRIBUTE, f"{first} {rows.start} {columns.start}")
         _displayProbability(node)
 
@@ -183,7 +181,7 @@ class StudyOutlines:
         """Return an image on the volume's voxels of ``extent`` (i0, i1, j0, j1, k0, k1), empty or filled."""
         image = slicer.vtkOrientedImageData()
         image.SetExtent(*extent)
-        image.SetGeometryFromImageToWorldMatrix(_vtkMatrix(ijkToRas(self.volumeNode)))
+        image.SetGeometryFromImageToWorldMatrix(slicer.util.vtkMatrixFromArray(ijkToRas(self.volumeNode)))
         if block is not None:
             scalars = numpy_to_vtk(np.ascontiguousarray(block).ravel(), deep=True, array_type=vtk.VTK_UNSIGNED_CHAR)
             image.GetPointData().SetScalars(scalars)
@@ -235,9 +233,3 @@ def maskDigest(mask):
     """Return what tells a mask (rows, columns) from another one."""
     bits = np.packbits(np.asarray(mask, dtype=bool))
     return hashlib.sha256(bits.tobytes()).hexdigest()[:16]
-
-
-def _vtkMatrix(matrix):
-    result = vtk.vtkMatrix4x4()
-    result.DeepCopy([float(value) for value in np.asarray(matrix).ravel()])
-    return result

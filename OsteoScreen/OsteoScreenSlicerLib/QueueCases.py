@@ -14,7 +14,7 @@ from slicer.i18n import tr as _
 from .Diagnostics import LOGGER
 from .Errors import ModuleError
 from .Levels import StudyLevels
-from .StudyNodes import ROLES, StudyNodes
+from .StudyNodes import StudyNodes, removeStudy
 from .Tasks import removeQuietly
 
 # Marks the volume of a case; holds the study's id.
@@ -115,10 +115,7 @@ class QueueLogic:
 
     def remove(self, volumeNode):
         """Take a case out of the scene, with all that hangs on it."""
-        nodes = StudyNodes(volumeNode)
-        for role in ROLES:
-            nodes.remove(role)
-        volumeNode.GetScene().RemoveNode(volumeNode)
+        removeStudy(volumeNode)
 
     def unkept(self, volumeNode, taken):
         """Return in words what of a case would be lost with it.

@@ -101,6 +101,14 @@ class StudyNodes:
             self.volumeNode.GetScene().RemoveNode(node)
 
 
+def removeStudy(volumeNode):
+    """Remove a CT and everything that hangs on it from its scene."""
+    nodes = StudyNodes(volumeNode)
+    for role in ROLES:
+        nodes.remove(role)
+    volumeNode.GetScene().RemoveNode(volumeNode)
+
+
 def studiesInScene(scene):
     """Return the StudyNodes of every CT in the scene that has a result, in the scene's order."""
     return [study for study in map(StudyNodes, _scalarVolumes(scene)) if study.result is not None]

@@ -210,6 +210,16 @@ def overlayProbability(probabilityNode, volumeNode):
                 composite.SetForegroundVolumeID(None)
 
 
+def showTable(tableNode):
+    """Show a table in a table view. Raises ModuleError where there is none."""
+    if tableNode is None:
+        raise ModuleError(_("There is no table yet; press Screen first."))
+    slicer.app.layoutManager().setLayout(slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpTableView)
+    applicationLogic = slicer.app.applicationLogic()
+    applicationLogic.GetSelectionNode().SetActiveTableID(tableNode.GetID())
+    applicationLogic.PropagateTableSelection()
+
+
 def openSegmentEditor(volumeNode):
     """Open the outlines of a CT in the Segment Editor. Raises ModuleError where there are none."""
     segmentation = StudyNodes(volumeNode).segmentation if volumeNode is not None else None

@@ -4,8 +4,8 @@ import os
 import types
 import uuid
 
-import numpy as np
 import vtk
+from vtk.util.numpy_support import vtk_to_numpy
 
 import slicer
 from slicer.i18n import tr as _
@@ -63,7 +63,14 @@ def ijkToRas(volumeNode):
     """Return the volume's matrix (4 x 4) from (column, row, slice, 1) to RAS mm."""
     matrix = vtk.vtkMatrix4x4()
     volumeNode.GetIJKToRASMatrix(matrix)
-    return np.array([[matrix.GetElement(row, column) for column in range(4)] for row in range(4)])
+    return slicer.util.arrayFromVTKMatrix(matrix)
+
+
+def voxels(image):
+    """Return the voxels (slices, rows, columns) of a vtkOrientedImageData that is not empty."""
+    extent = image.GetExtent()
+    shape = (extent[5] - extent[4] + 1, extent[3] - extent[2] + 1, extent[1] - extent[0] + 1)
+    return vtk_to_numpy(image.GetPointData().GetScalars()).reshape(shape)
 
 
 def geometry(volumeNode):

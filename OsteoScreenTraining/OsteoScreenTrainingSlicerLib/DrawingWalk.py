@@ -10,6 +10,7 @@ from slicer.i18n import tr as _
 from OsteoScreenSlicerLib.Errors import ModuleError
 from OsteoScreenSlicerLib.Levels import StudyLevels
 from OsteoScreenSlicerLib.Outlines import StudyOutlines
+from OsteoScreenSlicerLib.StudyNodes import removeStudy
 
 
 class DrawingWalk:
@@ -116,22 +117,12 @@ def loadCt(path, name):
             image = sitk.ReadImage(os.fspath(path))
     except RuntimeError as error:
         raise ModuleError(_("The CT of {name} cannot be read; check its files.").format(name=name)) from error
-    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", name)
     array = sitk.GetArrayFromImage(image)
-    slicer.util.updateVolumeFromArray(node, array if array.dtype.itemsize <= 4 else array.astype(np.int32))
     matrix = np.eye(4)
     matrix[:3, :3] = np.reshape(image.GetDirection(), (3, 3)) * image.GetSpacing()
     matrix[:3, 3] = image.GetOrigin()
-    node.SetIJKToRASMatrix(slicer.util.vtkMatrixFromArray(np.diag([-1.0, -1.0, 1.0, 1.0]) @ matrix))
-    node.CreateDefaultDisplayNodes()
-    return node
-
-
-def removeStudy(volumeNode):
-    """Remove a CT and everything that hangs on it from the scene."""
-    from OsteoScreenSlicerLib.StudyNodes import StudyNodes
-
-    nodes = StudyNodes(volumeNode)
-    for role in ("levels", "segmentation", "probability", "table", "result"):
-        nodes.remove(role)
-    volumeNode.GetScene().RemoveNode(volumeNode)
+    return slicer.util.addVolumeFromArray(
+        array if array.dtype.itemsize <= 4 else array.astype(np.int32),
+        ijkToRAS=np.diag([-1.0, -1.0, 1.0, 1.0]) @ matrix,
+        name=name,
+    )

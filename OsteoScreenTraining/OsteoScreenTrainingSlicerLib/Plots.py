@@ -71,14 +71,6 @@ def bring(chart):
     applicationLogic.PropagatePlotChartSelection()
 
 
-def bringTable(table):
-    """Show a table in a table view."""
-    slicer.app.layoutManager().setLayout(slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpTableView)
-    applicationLogic = slicer.app.applicationLogic()
-    applicationLogic.GetSelectionNode().SetActiveTableID(table.GetID())
-    applicationLogic.PropagateTableSelection()
-
-
 def rocCurve(truth, scores):
     """Return (false positive rate, true positive rate), each (n,), of scores (n,) for a truth (n,) bool.
 

@@ -8,6 +8,8 @@ from slicer.i18n import tr as _
 from ..Database import add, checkOpen
 from ..Exports import copyInto
 from ..Results import StudyResult
+from ..StudyNodes import StudyNodes
+from ..Views import showTable
 from ..Words import inPanel
 from .Section import Section
 
@@ -90,7 +92,7 @@ class KeepSection(Section):
     def onShowTable(self):
         """Show the table of every measure in the views."""
         with self.attempt(_("The table could not be shown.")):
-            self.logic.showTable(self.panel.volumeNode)
+            showTable(StudyNodes(self.panel.volumeNode).table)
 
     def _whyNoDicom(self):
         try:

@@ -5,7 +5,8 @@ from slicer.i18n import tr as _
 
 from .. import Views
 from ..Errors import ModuleError
-from ..Levels import LevelLines, StudyLevels
+from ..LevelLines import LevelLines
+from ..Levels import StudyLevels
 from ..StudyNodes import LEVEL_NAMES
 from .Section import Section
 
@@ -47,7 +48,7 @@ class LevelsSection(Section):
 
     def update(self):
         """Show the levels of the CT, in the panel and as lines in the sagittal views."""
-        levels = self._levels()
+        levels = self.levels()
         for name, widgets in self.widgets.items():
             used = levels is not None and name in self.panel.names
             widgets.box.enabled = used
@@ -83,7 +84,7 @@ class LevelsSection(Section):
     def onSnap(self, name):
         """Move a level to the middle of its vertebra."""
         with self.attempt(_("The level could not be snapped."), waitCursor=True):
-            self.logic.snap(self.panel.volumeNode, name)
+            self.logic.levels.snap(self.panel.volumeNode, name)
             Views.goTo(StudyLevels(self.panel.volumeNode), name)
             self._afterChange()
 
@@ -109,23 +110,17 @@ class LevelsSection(Section):
             segmentation = self.panel.parameterNode.levelsSegmentation
             if segmentation is None or segmentation.GetScene() is None:
                 raise ModuleError(_("Choose a segmentation of the vertebrae beside the button first."))
-            names = self.logic.takeLevels(self.panel.volumeNode, segmentation)
+            names = self.logic.levels.take(self.panel.volumeNode, segmentation)
             self.panel.run.say(_("Taken: {levels}. Check and confirm them.").format(levels=", ".join(names)))
             levels = StudyLevels(self.panel.volumeNode)
             for name in names:
                 Views.goTo(levels, name)
             self._afterChange()
 
-    def _levels(self):
-        try:
-            return StudyLevels(self.panel.volumeNode) if self.panel.volumeNode is not None else None
-        except Exception:  # a volume that cannot be measured has no levels; section 1 says why
-            return None
-
     def _afterChange(self):
         self.panel.updatePanel()
         if not self.panel.run.running:
-            self.logic.warmUp(self.panel.parameterNode, self.panel.names)
+            self.logic.warmUp.start(self.panel.parameterNode, self.panel.names)
 
 
 def _showLevel(widgets, levels):

@@ -34,15 +34,14 @@ class OutlinesSection(Section):
         """Outline, and leave it at that; the user's edits are replaced only when the user agrees."""
         panel = self.panel
         with self.attempt(_("The outlines could not be read.")):
-            edited = self.logic.editedOutlines(panel.volumeNode, panel.names)
+            edited = self.logic.segmentation.edited(panel.volumeNode, panel.names)
         question = _("The outline of {levels} was edited. Replace it by the network's?")
         if edited and not slicer.util.confirmYesNoDisplay(question.format(levels=" and ".join(edited))):
             return
-        panel.run.start(
+        panel.run.startNetworks(
             _("Outlining"),
-            lambda *callbacks: self.logic.startOutlining(
-                panel.volumeNode, panel.names, panel.parameterNode, *callbacks
-            ),
+            self.logic.segmentation,
+            self.logic.options.screening,
             lambda outlines: panel.run.say(_("✓ Outlined: {levels}.").format(levels=", ".join(outlines))),
         )
 

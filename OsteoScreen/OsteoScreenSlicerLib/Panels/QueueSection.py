@@ -221,7 +221,7 @@ class QueueSection(Section):
 
     def _options(self):
         """Return the options of "suggest", None where no network is there for it."""
-        return self.logic.suggestOptions(self.panel.parameterNode)
+        return self.logic.options.suggestingOrNone(self.panel.parameterNode)
 
     # -- the queue
 

@@ -76,6 +76,21 @@ class RunSection(Section):
             finally:
                 self.update()
 
+    def startNetworks(self, what, network, optionsOf, onDone):
+        """Have one of the networks' jobs about the chosen CT done in the worker process; otherwise as ``start``.
+
+        :param network: Networks.NetworkLogic.
+        :param optionsOf: makes its options of the parameter node (see Options.PanelOptions).
+        """
+        panel = self.panel
+        self.start(
+            what,
+            lambda *callbacks: network.start(
+                self.logic.workerProcess, panel.volumeNode, panel.names, optionsOf(panel.parameterNode), *callbacks
+            ),
+            onDone,
+        )
+
     def say(self, text):
         """Show what became of the last work."""
         self.ui.statusLabel.text = text
@@ -86,14 +101,7 @@ class RunSection(Section):
 
     def screen(self, what):
         """Screen in the worker process."""
-        panel = self.panel
-        self.start(
-            what,
-            lambda *callbacks: self.logic.startScreening(
-                panel.volumeNode, panel.names, panel.parameterNode, *callbacks
-            ),
-            self._onResult,
-        )
+        self.startNetworks(what, self.logic.classification, self.logic.options.screening, self._onResult)
 
     def onCancel(self):
         """Stop what is running."""

@@ -5,6 +5,7 @@ import contextlib
 import slicer
 from slicer.i18n import tr as _
 
+from ..Levels import StudyLevels
 from ..Words import inPanel
 
 
@@ -32,6 +33,13 @@ class Section:
         except Exception as error:
             self.panel.run.say(_("✕ {text}").format(text=inPanel(str(error))))
             raise
+
+    def levels(self):
+        """Return the StudyLevels of the chosen CT; None without a CT, or with one that cannot be measured."""
+        try:
+            return StudyLevels(self.panel.volumeNode) if self.panel.volumeNode is not None else None
+        except Exception:  # section 1 says why
+            return None
 
     def update(self):
         """Show the state as it is now; there is a parameter node, and maybe a CT."""

@@ -36,13 +36,8 @@ class SuggestSection(Section):
 
     def onSuggest(self):
         """Find the vertebrae; what the reader has confirmed stays where it is."""
-        panel = self.panel
-        panel.run.start(
-            _("Suggesting"),
-            lambda *callbacks: self.logic.startSuggesting(
-                panel.volumeNode, panel.names, panel.parameterNode, *callbacks
-            ),
-            self._onSuggested,
+        self.panel.run.startNetworks(
+            _("Suggesting"), self.logic.localisation, self.logic.options.suggesting, self._onSuggested
         )
 
     def onMove(self, by):
@@ -128,21 +123,15 @@ class SuggestSection(Section):
 
     def _open(self):
         """Return the levels that are set inside the scan, used, and not confirmed."""
-        levels = self._levels()
+        levels = self.levels()
         names = [name for name in self.panel.names if levels is not None and levels.sliceIndex(name) is not None]
         return [name for name in names if not levels.isConfirmed(name)]
 
     def _takeable(self):
         """Return the levels that are not set though a whole vertebra of the scan bears their name."""
-        levels = self._levels()
+        levels = self.levels()
         names = [name for name in self.panel.names if levels is not None and levels.position(name) is None]
         return [name for name in names if StudyVertebrae(self.panel.volumeNode).vertebra(name) is not None]
-
-    def _levels(self):
-        try:
-            return StudyLevels(self.panel.volumeNode) if self.panel.volumeNode is not None else None
-        except Exception:  # a volume that cannot be measured has no levels; section 1 says why
-            return None
 
     def _mayReplace(self):
         """Return whether levels may be moved: none is confirmed, or the reader agrees."""
@@ -178,7 +167,7 @@ class SuggestSection(Section):
     def _showButtons(self, study):
         running = bool(self.panel.run.running)
         names = _joined(self.panel.names)
-        self.ui.suggestButton.enabled = self._levels() is not None and not running
+        self.ui.suggestButton.enabled = self.levels() is not None and not running
         self.ui.suggestButton.text = _("Suggest {levels}").format(levels=names)
         for button, by, tip in (
             (self.ui.namesUpButton, TOWARDS_HEAD, _("Move every name one vertebra towards the head, and L1 and L2 with "
@@ -206,7 +195,7 @@ class SuggestSection(Section):
 
     def _afterChange(self):
         self.panel.updatePanel()
-        self.logic.warmUp(self.panel.parameterNode, self.panel.names)
+        self.logic.warmUp.start(self.panel.parameterNode, self.panel.names)
 
 
 def _joined(names):

@@ -36,12 +36,12 @@ class OsteoScreenTestCase(unittest.TestCase):
         self.widget.run.cancel()
         slicer.mrmlScene.Clear(0)
 
-    def settle(self, seconds=0.25):
-        """Let what was put off happen: the panel follows changes 0.1 s later."""
+    def settle(self, seconds=0.0):
+        """Let what was put off happen, for so long at least: the panel follows changes 0.1 s after the last of them."""
+        slicer.app.processEvents()
         until = time.monotonic() + seconds
-        while time.monotonic() < until:
-            slicer.app.processEvents()
-            time.sleep(0.01)
+        self.waitFor(lambda: time.monotonic() >= until and not self.widget.updateTimer.active, "the panel's update")
+        slicer.app.processEvents()
 
     def waitFor(self, condition, what, seconds=120):
         """Let Qt work until ``condition()`` holds; fail with ``what`` where it never does."""

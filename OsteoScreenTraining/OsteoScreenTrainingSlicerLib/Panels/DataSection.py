@@ -8,6 +8,7 @@ import qt
 from slicer.i18n import tr as _
 
 from OsteoScreenSlicerLib.Errors import ModuleError
+from OsteoScreenSlicerLib.Views import showTable
 
 from .. import Jobs, Plots
 from .JobsSection import JobsSection, jobFolder
@@ -79,7 +80,7 @@ class DataSection(JobsSection):
         with self.attempt(_("The table could not be shown.")):
             summary = self._required()
             columns = {title: [row[index] for row in summary.rows] for index, title in enumerate(summary.columns)}
-            Plots.bringTable(Plots.showTable(_("Table 1"), columns))
+            showTable(Plots.showTable(_("Table 1"), columns))
 
     def onPlot(self):
         """Show the BMD by bone status."""

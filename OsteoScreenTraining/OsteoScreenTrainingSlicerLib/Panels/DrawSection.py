@@ -6,6 +6,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from OsteoScreenSlicerLib.Errors import ModuleError
+from OsteoScreenSlicerLib.Options import SCREEN_OPTIONS
 from OsteoScreenSlicerLib.Panels.Section import Section
 from OsteoScreenSlicerLib.Views import openSegmentEditor
 
@@ -107,7 +108,5 @@ class DrawSection(Section):
         def failed(_kind, text):
             self.panel.run.say(_("✕ {text} Draw the outlines yourself.").format(text=text))
 
-        from OsteoScreenSlicerLib.Networks import DEFAULT_OPTIONS
-
-        logic.segmentation.start(logic.workerProcess, walk.volumeNode, names, dict(DEFAULT_OPTIONS), done, failed)
+        logic.segmentation.start(logic.workerProcess, walk.volumeNode, names, dict(SCREEN_OPTIONS), done, failed)
         self.panel.run.say(_("{name}: outlining …").format(name=walk.subject.subject))

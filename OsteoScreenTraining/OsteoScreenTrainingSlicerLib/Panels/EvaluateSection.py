@@ -10,6 +10,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from OsteoScreenSlicerLib.Errors import ModuleError
+from OsteoScreenSlicerLib.Views import showTable
 
 from .. import Jobs, Plots
 from .JobsSection import JobsSection
@@ -87,7 +88,7 @@ class EvaluateSection(JobsSection):
     def onTable(self):
         """Show the cases of the evaluation in a table view."""
         with self.attempt(_("The table could not be shown.")):
-            Plots.bringTable(Plots.showTable(_("Evaluation"), self._cases()))
+            showTable(Plots.showTable(_("Evaluation"), self._cases()))
 
     def onRoc(self):
         """Show the ROC curves in a plot view."""
