@@ -57,6 +57,23 @@ def test_the_outline_lies_on_the_body_and_nowhere_else(screened: tuple[Any, Any]
     assert edge.sum() > 40
 
 
+def test_a_level_line_is_drawn_however_much_the_view_shows(screened: tuple[Any, Any]) -> None:
+    host, widget = screened
+    if not host.can_render():
+        pytest.skip("VTK cannot draw on this machine")
+    import slicer
+
+    widget.volumeNode.GetNodeReference("OsteoScreenOutlines").GetDisplayNode().SetVisibility(False)
+    node = slicer.mrmlScene.GetNodeByID("vtkMRMLSliceNodeOsteoScreenSagittal")
+    size = (300, 300)
+    for field_mm in np.linspace(500, 900, 7):
+        node.SetFieldOfView(field_mm, field_mm, 1.0)
+        picture = host.render_slice("OsteoScreenSagittal", size).astype(float) / 255
+        pixels = (picture[..., 0] - picture[..., 2] > 0.3).sum(axis=1)
+        # The line of L1 is 120 mm long.
+        assert pixels.max() > 0.8 * 120 / field_mm * size[0], field_mm
+
+
 @pytest.mark.parametrize("palette", ["light", "dark"])
 def test_the_panel_fits_400_pixels_and_nothing_overlaps(
     screened: tuple[Any, Any], tmp_path: Path, palette: str
