@@ -22,7 +22,7 @@ from ..results import ScreeningResult
 from ..turns import Turn, Turns
 from . import inputs
 from .outcome import Order, Outcome, Trouble, troubled
-from .publish import REPORT, RESULT, SEGMENTATION, OutputProblem
+from .publish import OutputProblem
 from .settings import BatchSettings, versions
 from .study import State
 
@@ -94,12 +94,9 @@ def _screened(order: Order, turn: Turn) -> Outcome:
 
 
 def _written(order: Order, scan: inputs.ScanPlace) -> ScreeningResult:
-    from ..reports import write_html
-    from ..reports.outputs import write_outputs
-    from ..results_io import write_result
+    from ..reports.outputs import write_screening
     from ..sagittal import SAGITTAL_SLICES
     from ..screening import screen
-    from ..segmentation_io import write_segmentation
 
     screening = screen(_request(order, scan.path))
     _check_bundles(order, screening.result)
@@ -107,13 +104,7 @@ def _written(order: Order, scan: inputs.ScanPlace) -> ScreeningResult:
     screening.add_sagittal(SAGITTAL_SLICES)
     screening.add_spine_view()
     with order.place.writing() as folder:
-        write_html(screening.result, screening.pictures, folder / REPORT)
-        if screening.result.roi:
-            write_segmentation(screening.masks, screening.ct.geometry, folder / SEGMENTATION)
-        kinds = chosen_kinds(order.settings.write)
-        if kinds:
-            write_outputs(screening, folder, kinds)
-        write_result(screening.result, folder / RESULT)
+        write_screening(screening, folder, chosen_kinds(order.settings.write))
     return screening.result
 
 
@@ -175,7 +166,8 @@ def _of_error(order: Order, error: Exception) -> Outcome:
             return troubled(Trouble.MISSING, "What it is to be read from is not there.")
         return troubled(Trouble.GONE, "Scans that were there before are not there any more: is their share mounted?")
     if inputs.is_lost(error):
-        return troubled(Trouble.UNREACHABLE, _sentence(error))
+        away = inputs.is_server_away(order.study)
+        return troubled(Trouble.GONE if away else Trouble.UNREACHABLE, _sentence(error))
     if isinstance(error, StudyRefused):
         return Outcome(State.REFUSED, None, type(error).__name__, str(error))
     if isinstance(error, OsteoScreenError):

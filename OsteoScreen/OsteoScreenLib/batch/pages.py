@@ -14,10 +14,10 @@ from jinja2 import Environment
 from markupsafe import Markup
 
 from ..reports import html, phrases
+from ..reports.kinds import REPORT
 from ..reports.text import page_environment
 from ..results import DISCLAIMER
 from ..results_io import write_text_atomically
-from .publish import REPORT
 from .store import study_folder
 
 TEMPLATES = Path(__file__).with_name("templates")

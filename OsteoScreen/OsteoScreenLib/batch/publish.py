@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError, OsteoScreenError
+from ..reports.kinds import RESULT
 from ..results import ScreeningResult
 from ..results_io import read_result, write_text_atomically
 from ..turns import away
 from .store import study_folder
 
-RESULT, REPORT, SEGMENTATION = "result.json", "report.html", "segmentation.seg.nrrd"
 #: What a study's folder was made of; see :class:`Seal`.
 SEAL = "batch.json"
 #: In a set's folder: the set's settings, versions and bundles. Where it is missing, the output folder is not there.

@@ -19,9 +19,10 @@ from phantom_ct import CENTRES, ORIGIN_RAS, PIXEL_MM, SLICE_MM, make_phantom
 
 import OsteoScreenLib
 from OsteoScreenLib.batch.audit import AUDIT
-from OsteoScreenLib.batch.publish import RESULT, SEAL, STAGING
+from OsteoScreenLib.batch.publish import SEAL, STAGING
 from OsteoScreenLib.batch.store import Store, study_folder
 from OsteoScreenLib.batch.study import State, StudyRow
+from OsteoScreenLib.reports.kinds import RESULT
 
 ENGINE = Path(OsteoScreenLib.__file__).resolve().parents[1]
 PATIENCE_S = 300.0

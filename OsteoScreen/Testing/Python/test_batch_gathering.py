@@ -20,13 +20,14 @@ from tiny_classifier import CROP, WINDOW_HU, write_tiny_classifier
 from OsteoScreenLib import gathering, loaded
 from OsteoScreenLib.batch.child import Studies
 from OsteoScreenLib.batch.outcome import Order, Outcome
-from OsteoScreenLib.batch.publish import RESULT, prepare_set
+from OsteoScreenLib.batch.publish import prepare_set
 from OsteoScreenLib.batch.settings import BatchSettings, used_bundles, versions
 from OsteoScreenLib.batch.study import BatchStudy
 from OsteoScreenLib.classification import Classifier, MaskedSlice
 from OsteoScreenLib.cli import main
 from OsteoScreenLib.gathering import MOST_SLICES, Gatherer
 from OsteoScreenLib.models import load_bundle
+from OsteoScreenLib.reports.kinds import RESULT
 from OsteoScreenLib.segmentation import Segmenter
 from OsteoScreenLib.turns import Turn, Turns, clock, current
 

@@ -17,10 +17,11 @@ from report_cases import refused, screened
 
 from OsteoScreenLib.batch.audit import AUDIT, AuditLog
 from OsteoScreenLib.batch.lock import HOLDER, OutputTaken, sole_driver
-from OsteoScreenLib.batch.publish import RESULT, STAGING, OutputProblem, Seal, StudyPlace, prepare_set
+from OsteoScreenLib.batch.publish import STAGING, OutputProblem, Seal, StudyPlace, prepare_set
 from OsteoScreenLib.batch.store_file import StoreError
 from OsteoScreenLib.cli import main
 from OsteoScreenLib.errors import OsteoScreenError
+from OsteoScreenLib.reports.kinds import RESULT
 from OsteoScreenLib.results_io import write_result
 
 SEAL = Seal("hash of the set", "hash of the question")

@@ -16,9 +16,10 @@ from tiny_bundle import write_tiny_bundle
 
 from OsteoScreenLib.batch.one_study import screen_order
 from OsteoScreenLib.batch.outcome import Order, Outcome, Trouble
-from OsteoScreenLib.batch.publish import RESULT, prepare_set
+from OsteoScreenLib.batch.publish import prepare_set
 from OsteoScreenLib.batch.settings import BatchSettings, used_bundles, versions
 from OsteoScreenLib.batch.study import BatchStudy, State
+from OsteoScreenLib.reports.kinds import RESULT
 
 SLICER_TESTS = Path(__file__).resolve().parents[1] / "Slicer"
 

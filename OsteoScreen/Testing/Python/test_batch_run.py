@@ -9,10 +9,10 @@ import pytest
 from batch_archive import events, results, rows
 from phantom_ct import CENTRES
 
-from OsteoScreenLib.batch.publish import REPORT, RESULT, SEGMENTATION
 from OsteoScreenLib.batch.store import Store, study_folder
 from OsteoScreenLib.batch.study import State
 from OsteoScreenLib.cli import main
+from OsteoScreenLib.reports.kinds import REPORT, RESULT, SEGMENTATION
 
 
 @pytest.fixture(scope="module")
