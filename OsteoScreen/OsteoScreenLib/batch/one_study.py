@@ -166,7 +166,8 @@ def _of_error(order: Order, error: Exception) -> Outcome:
             return troubled(Trouble.MISSING, "What it is to be read from is not there.")
         return troubled(Trouble.GONE, "Scans that were there before are not there any more: is their share mounted?")
     if inputs.is_lost(error):
-        return troubled(Trouble.UNREACHABLE, _sentence(error))
+        away = inputs.is_server_away(order.study)
+        return troubled(Trouble.GONE if away else Trouble.UNREACHABLE, _sentence(error))
     if isinstance(error, StudyRefused):
         return Outcome(State.REFUSED, None, type(error).__name__, str(error))
     if isinstance(error, OsteoScreenError):
