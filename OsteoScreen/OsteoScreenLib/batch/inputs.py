@@ -84,6 +84,25 @@ def are_there(witnesses: Sequence[str]) -> bool:
     return all(_is_there(path) for path in witnesses)
 
 
+def is_server_away(study: BatchStudy) -> bool:
+    """Return whether the scan lies on a server that does not even answer whether it has any study."""
+    from ..pacs.address import is_address, parse_address
+    from ..pacs.errors import PacsError, Temporary
+    from ..pacs.servers import find_server
+    from ..pacs.transport import Connection
+
+    if not is_address(study.ct):
+        return False
+    try:
+        with Connection(find_server(parse_address(study.ct).server)) as connection:
+            connection.attempt(lambda: connection.ask("GET", f"{connection.server.url}/studies?limit=1"))
+    except Temporary:
+        return True
+    except PacsError:
+        return False
+    return False
+
+
 def is_lost(error: BaseException) -> bool:
     """Return whether an error, or what it came of, says that a share or a server could not be reached."""
     from ..pacs.errors import Temporary

@@ -65,12 +65,17 @@ def missing() -> str:
     return "Orthanc with its DICOMweb plug-in is not installed (Debian: orthanc, orthanc-dicomweb)"
 
 
-@contextmanager
-def running(folder: Path) -> Iterator[Orthanc]:
-    """A server with its storage in ``folder``; ended on the way out."""
+def free_port() -> int:
+    """A port that nobody listens on."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+        return int(free.getsockname()[1])
+
+
+@contextmanager
+def running(folder: Path, port: int | None = None) -> Iterator[Orthanc]:
+    """A server with its storage in ``folder``, where it finds again what it held; ended on the way out."""
+    port = port or free_port()
     settings = {
         "Name": "test",
         "HttpPort": port,
