@@ -75,6 +75,8 @@ class OsteoScreenTrainingParameterNode:
     """The choices of the panel.
 
     dataFolder - the data set's folder.
+    drawingsFolder - the folder of the slices that are drawn on in QuPath, and of what was drawn on them.
+    drawingsSubject - what the subject is called whose slices are exported; empty for a name made of the CT's hash.
     split - how subjects are split.
     network - which network is trained.
     preset - how much it is trained.
@@ -86,6 +88,8 @@ class OsteoScreenTrainingParameterNode:
     """
 
     dataFolder: str = ""
+    drawingsFolder: str = ""
+    drawingsSubject: str = ""
     split: SplitChoice = SplitChoice.TEMPORAL
     network: NetworkChoice = NetworkChoice.SEGMENTATION
     preset: PresetChoice = PresetChoice.QUICK

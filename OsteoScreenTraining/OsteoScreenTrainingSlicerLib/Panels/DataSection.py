@@ -1,16 +1,18 @@
-"""Section 1: the data set, built, checked, split and looked at."""
+"""Section 1: the data set, built, checked, split and looked at, and outlines for it that are drawn in QuPath."""
 
 import os
+from dataclasses import replace
 
 import numpy as np
 import qt
 
+import slicer
 from slicer.i18n import tr as _
 
 from OsteoScreenSlicerLib.Errors import ModuleError
 from OsteoScreenSlicerLib.Views import showTable
 
-from .. import Jobs, Plots
+from .. import Drawings, Jobs, Plots
 from .JobsSection import JobsSection, jobFolder
 
 # Bins of the BMD plot, in mg/cm3: wide enough for a data set of some hundreds.
@@ -18,17 +20,28 @@ _BIN_MG_CM3 = 10.0
 
 
 class DataSection(JobsSection):
-    """Shows the data set, and has it built, checked and split."""
-
-    JOBS = ("build", "check", "split")
+    """Shows the data set, and has it built, checked and split, and drawn outlines imported."""
 
     def __init__(self, panel):
         JobsSection.__init__(self, panel)
         ui = self.ui
+        # The section's jobs by the names of their folders: the button and the words.
+        self._jobs = {
+            "build": (ui.buildButton, _("Building")),
+            "check": (ui.checkButton, _("Checking")),
+            "split": (ui.splitButton, _("Splitting")),
+            "export": (ui.exportSlicesButton, _("Exporting slices")),
+            "import": (ui.importDrawingsButton, _("Importing outlines")),
+        }
         ui.dataFolderButton.connect("clicked()", lambda: self.chooseFolder(_("Choose a data set"), "dataFolder"))
         ui.buildButton.connect("clicked()", self.onBuild)
         ui.checkButton.connect("clicked()", self.onCheck)
         ui.splitButton.connect("clicked()", self.onSplit)
+        ui.drawingsFolderButton.connect(
+            "clicked()", lambda: self.chooseFolder(_("Choose a folder for slices to draw on"), "drawingsFolder")
+        )
+        ui.exportSlicesButton.connect("clicked()", self.onExportSlices)
+        ui.importDrawingsButton.connect("clicked()", self.onImportDrawings)
         ui.subjectsTableButton.connect("clicked()", self.onTable)
         ui.bmdPlotButton.connect("clicked()", self.onPlot)
         ui.findingsButton.connect("clicked()", self.onFindings)
@@ -62,18 +75,30 @@ class DataSection(JobsSection):
 
     def onBuild(self):
         """Cut the slices."""
-        self._start(_("Building"), "build", ["dataset", "build"])
+        self._start("build", lambda folder: ["dataset", "build", folder])
 
     def onCheck(self):
         """Look for what is wrong; the page with the findings lies beside the data."""
-        folder = self.panel.parameterNode.dataFolder
-        self._start(_("Checking"), "check", ["dataset", "check"], ["-o", os.path.join(folder, "check")])
+        self._start("check", lambda folder: ["dataset", "check", folder, "-o", os.path.join(folder, "check")])
 
     def onSplit(self):
         """Write the split."""
-        self._start(
-            _("Splitting"), "split", ["dataset", "split"], ["--method", self.panel.parameterNode.split.engineName]
-        )
+        method = self.panel.parameterNode.split.engineName
+        self._start("split", lambda folder: ["dataset", "split", folder, "--method", method])
+
+    def onExportSlices(self):
+        """Write the slices of the CT that is chosen in OsteoScreen as pictures to draw on."""
+
+        def arguments(_folder):
+            logic, subject = slicer.util.getModuleLogic("OsteoScreen"), self.panel.parameterNode.drawingsSubject.strip()
+            volume = logic.getParameterNode().inputVolume
+            return Drawings.exportArguments(volume, logic.ctReader, self._drawings(), subject)
+
+        self._start("export", arguments)
+
+    def onImportDrawings(self):
+        """Turn what was drawn in QuPath into outlines of the data set."""
+        self._start("import", lambda folder: Drawings.importArguments(self._drawings(), folder))
 
     def onTable(self):
         """Show the subjects by bone status."""
@@ -96,12 +121,23 @@ class DataSection(JobsSection):
     def _findings(folder):
         return os.path.join(folder, "check", "index.html")
 
-    def _start(self, what, name, command, more=()):
-        folder = self.panel.parameterNode.dataFolder
+    def _start(self, name, arguments):
+        """Start one of the section's jobs.
+
+        :param arguments: makes its command line of the data set's folder.
+        """
+        folder, what = self.panel.parameterNode.dataFolder, self._jobs[name][1]
         with self.attempt(_("{what} could not be started.").format(what=what)):
             if not folder:
                 raise ModuleError(_("Choose the folder of a data set first."))
-        self.startJob(what, [*command, folder, *more], jobFolder(folder, name))
+            words = arguments(folder)
+        self.startJob(what, words, jobFolder(folder, name))
+
+    def _drawings(self):
+        folder = self.panel.parameterNode.drawingsFolder
+        if not folder:
+            raise ModuleError(_("Choose a folder for the drawings first."))
+        return folder
 
     def _required(self):
         summary, problem = self.summary()
@@ -110,13 +146,20 @@ class DataSection(JobsSection):
         return summary
 
     def _updateJobs(self, folder):
-        states = {name: Jobs.state(jobFolder(folder, name)) for name in self.JOBS} if folder else {}
-        running = [name for name, state in states.items() if state.state == "running"]
-        for name in self.JOBS:
-            getattr(self.ui, f"{name}Button").enabled = bool(folder) and not running
-        words = {"build": _("Building"), "check": _("Checking"), "split": _("Splitting")}
-        lines = [self.describeJob(words[name], state) for name, state in states.items()]
+        states = {name: Jobs.state(jobFolder(folder, name)) for name in self._jobs} if folder else {}
+        free = bool(folder) and all(state.state != "running" for state in states.values())
+        for button, _words in self._jobs.values():
+            button.enabled = free
+        if not self.panel.parameterNode.drawingsFolder:
+            self.ui.exportSlicesButton.enabled = self.ui.importDrawingsButton.enabled = False
+        lines = [self._describeJob(name, state) for name, state in states.items()]
         self.ui.dataJobLabel.text = "\n".join(line for line in lines if line)
+
+    def _describeJob(self, name, state):
+        if name == "import" and state.state in ("finished", "failed"):
+            # What it printed says who was imported, and what was left out and why.
+            state = replace(state, message="\n" + state.log_tail)
+        return self.describeJob(self._jobs[name][1], state)
 
     @staticmethod
     def _stateOf(folder):
