@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
@@ -17,18 +15,29 @@ OPENING_SHARE = 0.7
 #: depth of L1 is about 17 mm, Panjabi 1992), so that neither rim nor pedicle takes part.
 CORE_RADIUS_MM = 6.0
 
-
-@dataclass(frozen=True)
-class BodyCentre:
-    """The middle of a body, as (slice, row, column) fractions of the mask's grid, and its first and last slice."""
-
-    index: tuple[float, float, float]
-    first: float
-    last: float
+#: Radius, in mm, of the largest circle that fits into a slice through the body, and into none through processes and
+#: laminae alone: on 617 slices of simulated vertebrae T12 to L4, 11 mm and more in 99 % against 7.2 mm at most; on 61
+#: of the public labels of a real CT (totalsegmentator-example, shared data), 15 mm and more against 6 mm.
+BODY_RADIUS_MM = 9.0
 
 
-def body_centre(mask: npt.NDArray[np.bool_], spacing_mm: tuple[float, float, float]) -> BodyCentre | None:
-    """The middle of the vertebral body, half-way between its endplates, without the arch and the processes.
+def body_slices(mask: npt.NDArray[np.bool_], row_column_mm: tuple[float, float]) -> tuple[int, int] | None:
+    """First and last slice of ``mask`` (slices, rows, columns) that shows the body of the vertebra, and not its arch
+    or processes alone; None where none does."""
+    found = ndimage.find_objects(mask.astype(np.uint8))
+    if not found:
+        return None
+    part = np.pad(mask[found[0]], ((0, 0), (1, 1), (1, 1)))
+    inside = [ndimage.distance_transform_edt(plane, sampling=row_column_mm).max() >= BODY_RADIUS_MM for plane in part]
+    shown = np.flatnonzero(inside) + found[0][0].start
+    return (int(shown[0]), int(shown[-1])) if len(shown) else None
+
+
+def body_centre(
+    mask: npt.NDArray[np.bool_], spacing_mm: tuple[float, float, float]
+) -> tuple[float, float, float] | None:
+    """The middle of the vertebral body, half-way between its endplates, without the arch and the processes, as (slice,
+    row, column) fractions of the mask's grid.
 
     ``mask`` is (slices, rows, columns), true in one vertebra; ``spacing_mm`` is of slices, rows and columns, and the
     first axis is the one nearest to the patient's long axis. A mask of the body alone, or an outline drawn on one or a
@@ -44,8 +53,8 @@ def body_centre(mask: npt.NDArray[np.bool_], spacing_mm: tuple[float, float, flo
     top, bottom = _core_range(part, opened, middle, spacing_mm)
     offset = np.array([extent.start - 1 for extent in box], dtype=float)
     middle[0] = (top + bottom) / 2
-    index = middle + offset
-    return BodyCentre((float(index[0]), float(index[1]), float(index[2])), top + offset[0], bottom + offset[0])
+    depth, row, column = (float(value) for value in middle + offset)
+    return depth, row, column
 
 
 def _largest(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:

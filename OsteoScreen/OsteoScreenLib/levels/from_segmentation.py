@@ -8,10 +8,11 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy import ndimage
 
 from ..errors import InputError
 from ..results import Level
-from .body import BodyCentre, body_centre
+from .body import body_centre, body_slices
 from .chosen import level_at
 from .vertebra_masks import VertebraMask, read_vertebrae
 
@@ -24,8 +25,6 @@ _NO_BONE_HU = -120.0
 _CORE_MM = 5.0
 #: A grid of the CT's own size that lies further off than this lost its placement on the way.
 _MISPLACED_MM = 5.0
-#: Fewer slices than this are an outline drawn by hand, not a body that something cuts.
-_DRAWN_SLICES = 2
 #: How near to the CT's first or last slice, in slices, the end of a segmentation counts as the scan's end.
 _END_SLICES = 1.5
 
@@ -58,26 +57,24 @@ def levels_from_vertebrae(
     for name in (name for name in names if name in vertebrae):
         vertebra = vertebrae[name]
         _check_placement(vertebra, ct)
-        level = _level(vertebra, ct, confirmed)
-        if level is not None:
-            levels[name] = level
+        cut = _cut(vertebra, ct)
+        if cut is None:
+            levels[name] = _level(vertebra, ct, confirmed)
         elif name == names[0]:
             raise InputError(
-                f"The end of the segmentation cuts {name}, so its middle is not known; give its centre slice with "
-                f"--{name.lower()}, or use a scan that holds it whole."
+                f"{cut}, so its middle is not known; give its centre slice with --{name.lower()}, or use a scan that "
+                "holds it whole."
             )
     _check_order(levels)
     return levels
 
 
-def _level(vertebra: VertebraMask, ct: CT, confirmed: bool) -> Level | None:
+def _level(vertebra: VertebraMask, ct: CT, confirmed: bool) -> Level:
     column_mm, row_mm, slice_mm = vertebra.geometry.spacing_mm
     centre = body_centre(vertebra.mask, (slice_mm, row_mm, column_mm))
     if centre is None:
         raise InputError(f"The segmentation's {vertebra.name} is empty; give its centre slice by hand.")
-    if _cut(centre, vertebra, ct):
-        return None
-    depth, j, i = centre.index
+    depth, j, i = centre
     position = ct.geometry.ijk(vertebra.geometry.ras(i, j, depth))
     size = np.array(ct.geometry.shape[::-1])
     if (position < -0.5).any() or (position > size - 0.5).any():
@@ -89,14 +86,28 @@ def _level(vertebra: VertebraMask, ct: CT, confirmed: bool) -> Level | None:
     return found
 
 
-def _cut(centre: BodyCentre, vertebra: VertebraMask, ct: CT) -> bool:
-    """Whether the body runs into the end of the scan; one that only fills a cropped segmentation does not."""
-    if centre.last - centre.first < _DRAWN_SLICES:
-        return False
-    last = vertebra.mask.shape[0] - 1
-    ends = [end for end, touches in ((0, centre.first <= 0), (last, centre.last >= last)) if touches]
-    _, j, i = centre.index
-    on_ct = [float(ct.geometry.ijk(vertebra.geometry.ras(i, j, end))[2]) for end in ends]
+def _cut(vertebra: VertebraMask, ct: CT) -> str | None:
+    """How the end of the scan cuts the body, as the beginning of a sentence, or None where it does not.
+
+    A body that only fills a cropped segmentation is whole, and so is one of which a process alone reaches the end.
+    """
+    found = ndimage.find_objects(vertebra.mask.view(np.uint8))
+    if not found or not _reaches_end(vertebra, ct, found[0][0]):
+        return None
+    column_mm, row_mm, _ = vertebra.geometry.spacing_mm
+    body = body_slices(vertebra.mask, (row_mm, column_mm))
+    if body is None:
+        return f"The segmentation shows only a process or an edge of {vertebra.name} at the end of the scan"
+    if _reaches_end(vertebra, ct, slice(body[0], body[1] + 1)):
+        return f"The end of the segmentation cuts {vertebra.name}"
+    return None
+
+
+def _reaches_end(vertebra: VertebraMask, ct: CT, slices: slice) -> bool:
+    """Whether these slices of the segmentation reach one of its ends that is the scan's, too."""
+    count, rows, columns = vertebra.mask.shape
+    reached = [k for k, touches in ((0, slices.start == 0), (count - 1, slices.stop == count)) if touches]
+    on_ct = [float(ct.geometry.ijk(vertebra.geometry.ras(columns / 2, rows / 2, k))[2]) for k in reached]
     return any(k < _END_SLICES or k > ct.geometry.shape[0] - 1 - _END_SLICES for k in on_ct)
 
 

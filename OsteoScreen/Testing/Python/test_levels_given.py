@@ -231,6 +231,27 @@ def test_a_body_that_the_scan_cuts_gives_no_level(tmp_path, ct, spine):
         levels_from_segmentation(written(tmp_path / "s.seg.nrrd", cut, ct, [(6, "L1", ""), (5, "L2", "")]), ct)
 
 
+def test_a_process_at_the_scans_end_is_not_taken_for_its_vertebra(ct, spine):
+    """The scan begins or ends within the processes of L1: their middle was once taken for that of its body."""
+    arch = np.zeros_like(spine, bool)
+    arch[:, 25:27, 12:28] = spine[:, 25:27, 12:28] == STACK.index("L1") + 1
+    for part in (slice(0, 6), slice(0, 2), slice(5, 8), slice(7, 8)):
+        inside = np.zeros_like(arch)
+        inside[part] = arch[44:52][part]
+        at_end = np.roll(inside, -np.flatnonzero(inside.any(axis=(1, 2)))[0], axis=0)
+        for mask in (at_end, at_end[::-1]):
+            with pytest.raises(InputError, match="only a process or an edge of L1 at the end of the scan"):
+                levels_from_vertebrae({"L1": VertebraMask("L1", mask, ct.geometry)}, ct)
+
+
+def test_a_vertebra_whose_process_alone_reaches_the_scans_end_is_whole(ct, spine):
+    k = 4 + 9 * STACK.index("L1") - 5
+    cut = ct_from_array(ct.volume()[k + 1 :], ct.geometry.ijk_to_ras)
+    vertebra = VertebraMask("L1", (spine == STACK.index("L1") + 1)[k + 1 :], cut.geometry)
+    assert vertebra.mask[0].any()
+    assert levels_from_vertebrae({"L1": vertebra}, cut)["L1"].slice_index == MIDDLE["L1"] - k - 1
+
+
 def test_damaged_segmentations_are_input_errors(tmp_path, ct, spine):
     good = written(tmp_path / "good.nii.gz", renumbered(spine, {"L2": 30, "L1": 31}), ct).read_bytes()
     (tmp_path / "cut.nii.gz").write_bytes(good[: len(good) // 2])
