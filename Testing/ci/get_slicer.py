@@ -44,7 +44,7 @@ def find(server: str, system: str, stability: str) -> dict[str, Any]:
 
 
 def download(url: str, sha512: str, path: Path) -> None:
-    """Download a file and compare its SHA-512; nothing is left where they differ."""
+    """Download a file and compare its SHA-512."""
     digest = hashlib.sha512()
     try:
         with urllib.request.urlopen(url, timeout=300) as answer, open(path, "wb") as file:
@@ -52,10 +52,8 @@ def download(url: str, sha512: str, path: Path) -> None:
                 digest.update(chunk)
                 file.write(chunk)
     except OSError as error:
-        path.unlink(missing_ok=True)
         raise NoSlicer(f"{url} cannot be downloaded ({error}); try again later.") from error
     if digest.hexdigest() != sha512.lower():
-        path.unlink()
         raise NoSlicer(f"{url} is not what the server announced: its SHA-512 is {digest.hexdigest()}.")
 
 
@@ -73,7 +71,7 @@ def unpack(package: Path, folder: Path) -> Path:
         subprocess.run(["hdiutil", "detach", "-quiet", mounted], check=True)
         return folder / app.name / "Contents" / "MacOS" / "Slicer"
     with tarfile.open(package) as archive:
-        archive.extractall(folder, filter="data")
+        archive.extractall(folder, filter="tar")
     return _only(folder.glob("*/Slicer"), package)
 
 
@@ -91,8 +89,12 @@ def get(server: str, stability: str, folder: Path, platform: str = sys.platform)
     print(f"Slicer {found.get('version')} (revision {found.get('revision')}), {found.get('name')}", flush=True)
     folder.mkdir(parents=True)
     package = folder / name
-    download(urllib.parse.urljoin(server, found["download_url"]), found["sha512"], package)
-    program = unpack(package, folder)
+    try:
+        download(urllib.parse.urljoin(server, found["download_url"]), found["sha512"], package)
+        program = unpack(package, folder)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
     package.unlink()
     return program
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
@@ -37,6 +38,10 @@ class SampleDataLogic:
         if unknown:
             raise TypeError(f"sample data have no {sorted(unknown)}")
         records.sample_data.append(source)
+
+    @staticmethod
+    def sampleDataSourcesByCategory(category: str) -> list[SimpleNamespace]:
+        return [SimpleNamespace(**source) for source in records.sample_data if source["category"] == category]
 
 
 def downloadSample(sampleName: str) -> Any:
