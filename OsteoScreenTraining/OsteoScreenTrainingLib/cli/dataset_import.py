@@ -3,38 +3,28 @@
 from __future__ import annotations
 
 import argparse
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from ..datasets.public.cases import FoundCases
+from ..datasets.public.importers import IMPORTERS
 
 #: Reasons that are printed; all of them are in import.csv.
 _SHOWN = 12
 
 
 def add_subcommands(kinds: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the subcommands; see :mod:`.dataset`."""
-    verse = _parser(kinds, "import-verse", "centre slices and outlines from VerSe's CT and masks", _verse)
-    _metadata(verse, "a CSV or TSV table of the subjects (default: participants.tsv in FOLDER, where it is)")
-    total = _parser(
-        kinds, "import-totalsegmentator", "the same from the TotalSegmentator data set, or from its results", _total
-    )
-    _metadata(total, "a table in the place of FOLDER/meta.csv")
-    total.add_argument("--labels", metavar="NAME", help="the label map's name in each scan's folder")
-    total.add_argument(
-        "--numbering", choices=("auto", "v1", "v2"), default="auto",
-        help="of the label map; auto is by its own table or by where the labels lie (default: %(default)s)",
-    )  # fmt: skip
-    spine = _parser(kinds, "import-ctspine1k", "the same from CTSpine1K's CT and labels", _spine)
-    _metadata(spine, "a CSV or TSV table of the scans; the collection has none")
-    spine.add_argument("--split-file", type=Path, metavar="FILE", help="data_split.txt, where it is not in FOLDER")
+    """Add a subcommand for each importer; see :mod:`.dataset`."""
+    for name, importer in IMPORTERS.items():
+        parser = kinds.add_parser(
+            f"import-{name}", help=importer.words, description=f"Make a data set: {importer.words}."
+        )
+        _add_options(parser)
+        for option, takes in importer.options.items():
+            parser.add_argument(f"--{option.replace('_', '-')}", **takes)
+        parser.set_defaults(do=partial(_import, name))
 
 
-def _parser(
-    kinds: argparse._SubParsersAction[argparse.ArgumentParser], name: str, text: str, do: object
-) -> argparse.ArgumentParser:
-    parser = kinds.add_parser(name, help=text, description=f"Make a data set: {text}.")
+def _add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", metavar="FOLDER", type=Path, help="where the collection was unpacked")
     parser.add_argument("-o", "--output", metavar="DATASET", type=Path, required=True, help="the new data set's folder")
     parser.add_argument("--keep-split", action="store_true", help="also write the collection's own split, as 'public'")
@@ -47,42 +37,17 @@ def _parser(
     )  # fmt: skip
     parser.add_argument("--most", type=int, default=0, metavar="N", help="only the first N scans, to try it")
     parser.add_argument("--workers", type=int, default=1, metavar="N", help="processes (default: 1)")
-    parser.set_defaults(do=do)
-    return parser
 
 
-def _metadata(parser: argparse.ArgumentParser, text: str) -> None:
-    parser.add_argument("--metadata", type=Path, metavar="FILE", help=text)
-
-
-def _verse(arguments: argparse.Namespace) -> int:
-    from ..datasets.public.verse import find_verse
-
-    return _import(arguments, find_verse(arguments.folder, arguments.metadata))
-
-
-def _total(arguments: argparse.Namespace) -> int:
-    from ..datasets.public.totalsegmentator import find_totalsegmentator
-
-    found = find_totalsegmentator(
-        arguments.folder, labels=arguments.labels, numbering=arguments.numbering, metadata=arguments.metadata
-    )
-    return _import(arguments, found)
-
-
-def _spine(arguments: argparse.Namespace) -> int:
-    from ..datasets.public.ctspine1k import find_ctspine1k
-
-    return _import(arguments, find_ctspine1k(arguments.folder, split=arguments.split_file, metadata=arguments.metadata))
-
-
-def _import(arguments: argparse.Namespace, found: FoundCases) -> int:
+def _import(name: str, arguments: argparse.Namespace) -> int:
     from OsteoScreenLib.cli.console import ConsoleProgress
 
     from ..datasets.public.importing import import_cases
     from ..datasets.public.results import ImportOptions
     from ..datasets.public.writing import REPORT, SOURCES
 
+    importer = IMPORTERS[name]
+    found = importer.find(arguments.folder, **{option: getattr(arguments, option) for option in importer.options})
     options = ImportOptions(
         keep_split=arguments.keep_split, kvp=arguments.kvp, bmd_from_hu=arguments.bmd_from_hu, most=arguments.most,
         workers=arguments.workers,

@@ -17,9 +17,9 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
-from torch import Tensor
+from torch import Tensor, nn
 
-from OsteoScreenLib.errors import InputError
+from OsteoScreenLib.errors import InputError, UsageError
 
 _STATE = "state.json"
 
@@ -143,3 +143,31 @@ def unpack_optimiser(optimiser: torch.optim.Optimizer, tensors: dict[str, Tensor
         number, key = name.split(".", 1)
         state.setdefault(int(number), {})[key] = value
     optimiser.load_state_dict({"state": state, "param_groups": rest["groups"]})
+
+
+def load_weights(network: nn.Module, weights: dict[str, Tensor]) -> None:
+    """Load a state dictionary, in any floating-point precision.
+
+    Raises:
+        UsageError: names or shapes differ.
+    """
+    try:
+        network.load_state_dict(weights)
+    except RuntimeError as error:
+        first = str(error).splitlines()[-1].strip()
+        raise UsageError(f"These weights do not fit the configured network: {first}") from error
+
+
+def generator_states(device: torch.device) -> dict[str, Tensor]:
+    """Return the states of torch's random generators, to keep in a checkpoint."""
+    states = {"cpu": torch.get_rng_state()}
+    if device.type == "cuda":
+        states["cuda"] = torch.cuda.get_rng_state(device)
+    return states
+
+
+def restore_generators(states: dict[str, Tensor], device: torch.device) -> None:
+    """Put torch's random generators where a checkpoint has them."""
+    torch.set_rng_state(states["cpu"])
+    if device.type == "cuda" and "cuda" in states:
+        torch.cuda.set_rng_state(states["cuda"], device)

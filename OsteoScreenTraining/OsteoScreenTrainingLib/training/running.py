@@ -14,15 +14,15 @@ from torch import Tensor
 from OsteoScreenLib.errors import UsageError
 from OsteoScreenLib.results_io import write_text_atomically
 
-from .checkpoints import find_checkpoint
+from .checkpoints import find_checkpoint, load_weights
 from .config import TrainingConfig, save_config
-from .errors import TrainingError
+from .errors import TrainingError, told
 from .export import averaged_weights, export_bundle
 from .processes import Processes, join_processes
 from .stopping import StopRequests
 from .task import Task
 from .tasks import open_task
-from .trainer import Trainer, load_weights, told
+from .trainer import Trainer
 
 #: The configuration in a run's folder.
 CONFIG = "config.json"

@@ -1,16 +1,19 @@
-"""Asking a training to stop in good order, by a file: it works on every system and over a shared folder.
+"""Asking a training to stop in good order, by a signal or by a file.
 
-A file ``stop`` in the run's folder asks for it, and so does one in the folder of the job that the command runs in
-(:mod:`OsteoScreenTrainingLib.control.jobs`). Who follows a request takes it away.
+A file works on every system and over a shared folder: ``stop`` in the run's folder asks for it, and so does one in the
+folder of the job that the command runs in (:mod:`OsteoScreenTrainingLib.control.jobs`). Who follows a request takes it
+away.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import time
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 #: The request, and in a job's folder what says that it was followed.
 STOP, STOPPED = "stop", "stopped"
@@ -74,3 +77,28 @@ def _remove(paths: Iterable[Path]) -> None:
 
 def _same(first: Path, second: Path) -> bool:
     return os.path.normcase(first.absolute()) == os.path.normcase(second.absolute())
+
+
+class FirstSignal:
+    """Turns the first Ctrl-C or TERM into a note of its name, for an orderly stop; a second one is the usual one.
+
+    Use it as a context manager. In another thread than the main one, signals are left alone.
+    """
+
+    def __init__(self) -> None:
+        self.name: str | None = None
+        self._previous: dict[int, Any] = {}
+
+    def __enter__(self) -> FirstSignal:
+        with contextlib.suppress(ValueError):  # not the main thread
+            for number in map(int, (signal.SIGINT, signal.SIGTERM)):
+                self._previous[number] = signal.signal(number, self._note)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+
+    def _note(self, number: int, _: Any) -> None:
+        self.name = signal.Signals(number).name
+        signal.signal(number, self._previous[number])

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import math
-import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,24 +14,28 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from OsteoScreenLib.errors import UsageError
-from OsteoScreenLib.memory_limits import is_out_of_memory
 
 from .checkpoints import (
     Counters,
     find_checkpoint,
+    generator_states,
     load_checkpoint,
+    load_weights,
     pack_optimiser,
     remove_older,
+    restore_generators,
     save_checkpoint,
     unpack_optimiser,
 )
 from .config import TrainingConfig
-from .errors import TrainingError
+from .errors import told
 from .logs import RunLog
+from .loss_window import LossWindow
+from .numerics import chosen_memory_format, chosen_precision
 from .optimisers import WeightAverage, learning_rate, make_optimiser
 from .prefetch import Prefetcher
 from .processes import Processes
-from .stopping import StopRequests
+from .stopping import FirstSignal, StopRequests
 from .task import Task
 
 #: Steps between two rows of the log.
@@ -70,11 +71,11 @@ class Trainer:
         torch.manual_seed(config.seed)
         # Without this a resumed run on CUDA is not the same bit for bit.
         torch.backends.cudnn.deterministic = True
-        self.precision = _precision(config.precision, self.device)
+        self.precision = chosen_precision(config.precision, self.device)
         network = task.make_network()
         if initial is not None:
             load_weights(network, initial)
-        self.memory_format = _memory_format(config, network, self.device, self.precision)
+        self.memory_format = chosen_memory_format(config, network, self.device, self.precision)
         self.network = network.to(self.device)
         self.network.to(memory_format=self.memory_format)  # type: ignore[call-overload]
         self.average = WeightAverage(self.network, config.optimiser.average_decay)
@@ -86,7 +87,7 @@ class Trainer:
         self.scaler = torch.amp.GradScaler("cuda", enabled=self.precision == torch.float16)
         self.counters = Counters()
         self.interrupted = False
-        self._signal: str | None = None
+        self._signal = FirstSignal()
         self._validated = 0
         self._requests = StopRequests(run) if processes.first else None
         self._since = time.monotonic()
@@ -107,7 +108,7 @@ class Trainer:
         self._since = self._last_checkpoint = time.monotonic()
         with contextlib.ExitStack() as stack:
             stack.enter_context(told(self.folder, lambda: f"At step {self.counters.step} "))
-            stack.enter_context(self._signals())
+            stack.enter_context(self._signal)
             log = RunLog(self.folder, first) if self.processes.first else None
             if log is not None:
                 stack.callback(log.close)
@@ -130,7 +131,7 @@ class Trainer:
         )
 
     def _loop(self, batches: Prefetcher, bar: tqdm, log: RunLog | None) -> str:
-        window = _Window()
+        window = LossWindow()
         while (reason := self._finished()) is None:
             rate = learning_rate(self.config.optimiser, self.counters.step, self._progress())
             for group in self.optimiser.param_groups:
@@ -213,30 +214,14 @@ class Trainer:
         if patience and self.counters.stale >= patience:
             return f"{patience} validations in a row brought nothing better"
         requested = self._requests is not None and self._requests.made()
-        if self.processes.agree(requested or self._signal is not None):
+        if self.processes.agree(requested or self._signal.name is not None):
             self.interrupted = True
             if self._requests is not None:
                 self._requests.follow()
-            return f"stopped by {'request' if requested else self._signal or 'another process'}; go on with --resume"
+            return (
+                f"stopped by {'request' if requested else self._signal.name or 'another process'}; go on with --resume"
+            )
         return None
-
-    @contextlib.contextmanager
-    def _signals(self) -> Iterator[None]:
-        """Turn the first Ctrl-C or TERM into an orderly stop after the step; a second one is the usual one."""
-        previous: dict[int, Any] = {}
-
-        def stop(number: int, _: Any) -> None:
-            self._signal = signal.Signals(number).name
-            signal.signal(number, previous[number])
-
-        with contextlib.suppress(ValueError):  # not the main thread: leave signals alone
-            for number in map(int, (signal.SIGINT, signal.SIGTERM)):
-                previous[number] = signal.signal(number, stop)
-        try:
-            yield
-        finally:
-            for number, handler in previous.items():
-                signal.signal(number, handler)
 
     # -- validation and checkpoints ---------------------------------------------------------------------------------
 
@@ -286,7 +271,7 @@ class Trainer:
             "network": self.network.state_dict(),
             "average": self.average.network.state_dict(),
             "optimiser": optimiser,
-            "generators": _generators(self.device),
+            "generators": generator_states(self.device),
         }
         folder = self.folder / "checkpoints" / f"step-{self.counters.step:08d}"
         save_checkpoint(folder, tensors, {"optimiser": rest, "scaler": self.scaler.state_dict()}, self.counters)
@@ -302,120 +287,4 @@ class Trainer:
         unpack_optimiser(self.optimiser, tensors["optimiser"], state["optimiser"])
         if state["scaler"]:
             self.scaler.load_state_dict(state["scaler"])
-        torch.set_rng_state(tensors["generators"]["cpu"])
-        if self.device.type == "cuda" and "cuda" in tensors["generators"]:
-            torch.cuda.set_rng_state(tensors["generators"]["cuda"], self.device)
-
-
-class _Window:
-    """Loss and throughput since the last row of the log."""
-
-    def __init__(self) -> None:
-        self._losses: list[Tensor] = []
-        self._waited = 0.0
-        self._start = time.perf_counter()
-
-    @contextlib.contextmanager
-    def aside(self) -> Iterator[None]:
-        """Stop the clock: validation and checkpoints do not count as training."""
-        began = time.perf_counter()
-        try:
-            yield
-        finally:
-            self._start += time.perf_counter() - began
-
-    def add(self, loss: Tensor) -> None:
-        self._losses.append(loss)
-
-    def look(self, step: int) -> None:
-        """Raise FloatingPointError when a loss since the last look is not finite."""
-        if self._losses and not bool(torch.isfinite(torch.stack(self._losses)).all()):
-            raise FloatingPointError(f"The loss became NaN or infinite by step {step}")
-
-    def close(self, batch: int, waited_s: float, processes: Processes) -> dict[str, float]:
-        """Return the mean loss, images per second and share of time waited for data, and start afresh."""
-        loss = float(processes.mean(torch.stack(self._losses).mean()))
-        elapsed = max(1e-9, time.perf_counter() - self._start)
-        values = {
-            "loss": loss,
-            "images_per_s": len(self._losses) * batch / elapsed,
-            "waiting": min(1.0, (waited_s - self._waited) / elapsed),
-        }
-        self._losses, self._waited, self._start = [], waited_s, time.perf_counter()
-        return values
-
-
-@contextlib.contextmanager
-def told(run: Path, at: Callable[[], str] = str) -> Iterator[None]:
-    """Turn what can happen to any run into a sentence with what to do next; ``at()`` begins it."""
-    try:
-        yield
-    except (MemoryError, RuntimeError) as error:
-        if not is_out_of_memory(error):
-            raise
-        raise TrainingError(
-            f"{_begin(at() + 'memory ran out')}; {_kept(run)}Use a smaller batch or more micro_batches."
-        ) from error
-    except OSError as error:
-        if not run.is_dir():
-            raise TrainingError(f"The run's folder {run} has vanished; put it back and use --resume.") from error
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        raise TrainingError(f"{_begin(at() + 'the disk is full')}; {_kept(run)}Make room and use --resume.") from error
-    except FloatingPointError as error:
-        raise TrainingError(
-            f"{error}; {_kept(run)}Lower optimiser.learning_rate or set precision to float32, and use --resume."
-        ) from error
-
-
-def _begin(words: str) -> str:
-    return words[:1].upper() + words[1:]
-
-
-def _kept(run: Path) -> str:
-    last = find_checkpoint(run)
-    return f"the checkpoint {last} is kept. " if last else "there is no checkpoint yet. "
-
-
-def load_weights(network: nn.Module, weights: dict[str, Tensor]) -> None:
-    """Load a state dictionary, in any floating-point precision.
-
-    Raises:
-        UsageError: names or shapes differ.
-    """
-    try:
-        network.load_state_dict(weights)
-    except RuntimeError as error:
-        first = str(error).splitlines()[-1].strip()
-        raise UsageError(f"These weights do not fit the configured network: {first}") from error
-
-
-def _precision(name: str, device: torch.device) -> torch.dtype:
-    if name != "auto":
-        precision: torch.dtype = getattr(torch, name)
-        if precision == torch.float16 and device.type != "cuda":
-            raise UsageError("precision float16 needs CUDA; use auto, bfloat16 or float32.")
-        return precision
-    if device.type == "cuda":
-        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
-    # Measured on an EPYC with AVX512-BF16: twice the speed of float32; without the instructions it is slower.
-    has_bf16 = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
-    return torch.bfloat16 if device.type == "cpu" and has_bf16() else torch.float32
-
-
-def _memory_format(
-    config: TrainingConfig, network: nn.Module, device: torch.device, precision: torch.dtype
-) -> torch.memory_format:
-    # Measured on the CPU: channels last gains 30 % in float32 and loses 15 % in bfloat16. With fewer than 8 channels,
-    # torch 2.13 corrupts memory in training (seen with 2, 4 and 6 in the classifier, not with 8 and 12).
-    narrowest = min((m.out_channels for m in network.modules() if isinstance(m, nn.Conv2d)), default=0)
-    auto = device.type == "cuda" or (device.type == "cpu" and precision == torch.float32 and narrowest >= 8)
-    on = config.channels_last == "on" or (config.channels_last == "auto" and auto)
-    return torch.channels_last if on else torch.contiguous_format
-
-
-def _generators(device: torch.device) -> dict[str, Tensor]:
-    states = {"cpu": torch.get_rng_state()}
-    if device.type == "cuda":
-        states["cuda"] = torch.cuda.get_rng_state(device)
-    return states
+        restore_generators(tensors["generators"], self.device)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import datetime
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,12 +14,17 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from scipy import ndimage
 
+from OsteoScreenLib.cli import main
 from OsteoScreenTrainingLib.datasets.folder import LEVELS, SLICES, DataSetHeader, write_header
-from OsteoScreenTrainingLib.datasets.manifest import MANIFEST, Subject, write_manifest
+from OsteoScreenTrainingLib.datasets.manifest import MANIFEST, Subject, read_manifest, write_manifest
 from OsteoScreenTrainingLib.datasets.slice_writing import SliceSetWriter, level_values
 from OsteoScreenTrainingLib.simulation.cohort import CohortRequest, rendering, write_cohort
+from OsteoScreenTrainingLib.simulation.trunk3d.truth import TrunkTruth
 from OsteoScreenTrainingLib.training.checkpoints import find_checkpoint, load_checkpoint
+from Testing.Python.drawn_ct import ellipse, feature, write_ct, write_geojson
+from Testing.Python.public_scans import Scan, simulated_scan
 
 #: Reference BMD of the classes of :func:`write_subjects`, mg/cm3: far apart, and normal, osteopenia, osteoporosis.
 CLASS_BMD = (190.0, 100.0, 40.0)
@@ -227,3 +234,63 @@ def assert_same_checkpoint() -> Callable[[Path, Path], None]:
         assert one[2].step == two[2].step
 
     return compare
+
+
+@pytest.fixture(scope="session")
+def square_scan() -> tuple[Scan, TrunkTruth]:
+    """Return an unenhanced scan whose slices are square, and its truth; tests only read it."""
+    return simulated_scan(6)
+
+
+@pytest.fixture(scope="session")
+def ct_set_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a data set of three subjects with CT and outlines, as a user makes it, not built yet; copy before use."""
+    folder = tmp_path_factory.mktemp("made")
+    for number in range(3):
+        name = f"P{number}"
+        levels = write_ct(folder / "set" / "ct" / f"{name}.nrrd", seed=number)
+        words = ["--l1", levels["L1"], "--l2", levels["L2"], "--subject", name, "-o", str(folder / "slices")]
+        assert main(["dataset", "export-slices", str(folder / "set" / "ct" / f"{name}.nrrd"), *words]) == 0
+        for level in levels:
+            write_geojson(folder / "drawn" / f"{name}_{level}.geojson", feature(ellipse(level), level))
+    words = ["--slices", str(folder / "slices"), "-o", str(folder / "set")]
+    assert main(["dataset", "import-qupath", str(folder / "drawn"), *words]) == 0
+    known = {"age_years": 61.0, "sex": "F", "kvp": 120.0, "study_date": datetime.date(2022, 3, 1), "mineral": "CaHA",
+             "method": "QCT", "scanner": "ONE"}  # fmt: skip
+    rows = [
+        dataclasses.replace(row, **known, bmd_l1=112.0 + n, bmd_l2=108.0 + n, bmd_individual=110.0 + n)
+        for n, row in enumerate(read_manifest(folder / "set" / "subjects.csv"))
+    ]
+    write_manifest(rows, folder / "set" / "subjects.csv")
+    return folder / "set"
+
+
+@pytest.fixture(scope="session")
+def built_ct_set_once(ct_set_once: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return that data set with its slices built; copy before use."""
+    folder = Path(shutil.copytree(ct_set_once, tmp_path_factory.mktemp("built") / "set"))
+    assert main(["dataset", "build", str(folder)]) == 0
+    return folder
+
+
+@pytest.fixture
+def ct_set(ct_set_once: Path, tmp_path: Path) -> Path:
+    """Return a copy of the data set that is not built yet."""
+    return Path(shutil.copytree(ct_set_once, tmp_path / "set"))
+
+
+@pytest.fixture
+def built_ct_set(built_ct_set_once: Path, tmp_path: Path) -> Path:
+    """Return a copy of the built one."""
+    return Path(shutil.copytree(built_ct_set_once, tmp_path / "set"))
+
+
+@pytest.fixture
+def cortical_set(subject_set: Path, tmp_path: Path) -> Path:
+    """Return a data set of 32 subjects whose bodies have a cortex, with a random split."""
+    folder = Path(shutil.copytree(subject_set, tmp_path / "own"))
+    images, masks = (np.load(folder / "slices" / f"{name}.npy") for name in ("images", "masks"))
+    inside = masks > 127
+    images[ndimage.binary_dilation(inside, np.ones((1, 3, 3)), iterations=2) & ~inside] = 450
+    np.save(folder / "slices" / "images.npy", images)
+    return folder

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import SimpleITK as sitk
 
+from OsteoScreenLib.cli import main
+
 SIDE, SLICES, PIXEL_MM, SLICE_MM = 160, 25, 0.9, 2.0
 #: Slices of L1 and L2, and the half axes of the bodies in columns and rows, mm.
 PLACES = {"L1": 20, "L2": 4}
@@ -85,3 +87,34 @@ def write_geojson(path: Path, *features: dict[str, Any], bare: bool = False) -> 
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(document), encoding="utf-8")
     return path
+
+
+def run_dataset(capsys: Any, *words: Any) -> tuple[int, str, str]:
+    """Run ``osteoscreen dataset``; return its exit code, what it printed and what it complained of."""
+    code = main(["dataset", *map(str, words)])
+    said = capsys.readouterr()
+    assert "Traceback" not in said.err
+    return code, said.out, said.err
+
+
+def export_and_draw(
+    folder: Path, capsys: Any, kind: str = "straight", name: str = "P1", pixel_mm: float = PIXEL_MM
+) -> Path:
+    """Write a CT, export its slices, and draw the ellipses on them."""
+    levels = write_ct(folder / "ct" / f"{name}.nrrd", kind, seed=sum(map(ord, name)), pixel_mm=pixel_mm)
+    code, said, _ = run_dataset(
+        capsys, "export-slices", folder / "ct" / f"{name}.nrrd", "--l1", levels["L1"], "--l2", levels["L2"],
+        "-o", folder / "slices", "--subject", name,
+    )  # fmt: skip
+    assert code == 0
+    assert said.count(".png") == 2
+    for level in ("L1", "L2"):
+        ring = ellipse(level, mirrored=kind == "feet first")
+        write_geojson(folder / "drawn" / f"{name}_{level}.geojson", feature(ring, level))
+    return folder
+
+
+def import_drawn(capsys: Any, folder: Path, *files: Path) -> tuple[int, str, str]:
+    """Import what was drawn, or ``files``, into ``folder / "set"``."""
+    files = files or (folder / "drawn",)
+    return run_dataset(capsys, "import-qupath", *files, "--slices", folder / "slices", "-o", folder / "set")

@@ -11,11 +11,11 @@ from OsteoScreenLib.ct import Geometry
 from OsteoScreenLib.errors import InputError, UsageError
 from OsteoScreenLib.levels import VertebraMask
 from OsteoScreenTrainingLib.datasets.public.centroids import misplaced, read_centroids
-from OsteoScreenTrainingLib.datasets.public.ctspine1k import find_ctspine1k, read_split
+from OsteoScreenTrainingLib.datasets.public.importers.ctspine1k import find_ctspine1k, read_split
+from OsteoScreenTrainingLib.datasets.public.importers.totalsegmentator import find_totalsegmentator
+from OsteoScreenTrainingLib.datasets.public.importers.verse import find_verse
 from OsteoScreenTrainingLib.datasets.public.labels import VERSE, FilePerVertebra, GuessedFile, NumberedFile
 from OsteoScreenTrainingLib.datasets.public.tables import manifest_cells, read_table
-from OsteoScreenTrainingLib.datasets.public.totalsegmentator import find_totalsegmentator
-from OsteoScreenTrainingLib.datasets.public.verse import find_verse
 
 
 def _touch(folder, *names):

@@ -7,12 +7,12 @@ import time
 import pytest
 import torch
 
+from OsteoScreenTrainingLib.training.loss_window import LossWindow
 from OsteoScreenTrainingLib.training.processes import join_processes
-from OsteoScreenTrainingLib.training.trainer import _Window
 
 
 def test_time_aside_counts_neither_for_images_nor_for_waiting():
-    window, processes = _Window(), join_processes("cpu")
+    window, processes = LossWindow(), join_processes("cpu")
     window.add(torch.tensor(0.5))
     time.sleep(0.05)
     with window.aside():

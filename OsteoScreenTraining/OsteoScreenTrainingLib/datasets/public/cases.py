@@ -6,12 +6,13 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from OsteoScreenLib.errors import InputError, UsageError
 
-from ..splits import Part
-from .labels import LabelSource
+if TYPE_CHECKING:
+    from ..splits import Part
+    from .labels import LabelSource
 
 #: A path's suffixes that are volumes.
 SUFFIXES = (".nii.gz", ".nii")

@@ -10,8 +10,6 @@ from typing import Any
 
 from OsteoScreenLib.errors import InputError, UsageError
 
-from ..manifest import takes
-
 #: Names of columns, as lower-case words joined by underscores, by what they hold. TotalSegmentator's meta.csv has
 #: image_id, age, gender, institute, study_type, split, manufacturer, scanner_model, kvp, pathology, pathology_location
 #: (version 1 the first six); a BIDS participants.tsv has participant_id, age and sex. The others are what a table that
@@ -72,6 +70,8 @@ def manifest_cells(row: dict[str, str], where: str) -> dict[str, Any]:
     Raises:
         InputError: a BMD is no number in mg/cm3.
     """
+    from ..manifest import takes
+
     cells: dict[str, Any] = {}
     for column, names in _COLUMNS.items():
         text = next((row[name] for name in names if row.get(name, "").lower() not in _UNKNOWN), None)

@@ -12,13 +12,16 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from OsteoScreenLib.errors import InputError
 
-from ..splits import Part
-from .cases import Collection, FoundCases, PublicCase, files_below, nearest, stem
-from .labels import VERSE, NumberedFile
-from .tables import manifest_cells, read_table
+from ..cases import Collection, FoundCases, PublicCase, files_below, nearest, stem
+from ..tables import manifest_cells, read_table
+from .registry import importer
+
+if TYPE_CHECKING:
+    from ...splits import Part
 
 COLLECTION = Collection(
     name="CTSpine1K",
@@ -40,15 +43,23 @@ _PARTS: dict[str, Part] = {"trainset": "training", "test_public": "validation", 
 _SOURCES = ("COLONOG", "HNSCC-3DCT-RT", "MSD-T10", "COVID-19")
 
 
-def find_ctspine1k(folder: Path, *, split: Path | None = None, metadata: Path | None = None) -> FoundCases:
-    """Find the scans below a folder; ``split`` is ``data_split.txt`` where it lies elsewhere.
+@importer(
+    "ctspine1k",
+    "centre slices and outlines from CTSpine1K's CT and labels",
+    metadata={"type": Path, "metavar": "FILE", "help": "a CSV or TSV table of the scans; the collection has none"},
+    split_file={"type": Path, "metavar": "FILE", "help": "data_split.txt, where it is not in FOLDER"},
+)
+def find_ctspine1k(folder: Path, *, split_file: Path | None = None, metadata: Path | None = None) -> FoundCases:
+    """Find the scans below a folder; ``split_file`` is ``data_split.txt`` where it lies elsewhere.
 
     Raises:
         UsageError: there is no such folder or table.
         InputError: ``data_split.txt`` or the table cannot be read.
     """
+    from ..labels import VERSE, NumberedFile
+
     files = list(files_below(folder))
-    listed = split or next((file for file in files if file.name == _SPLIT_FILE), None)
+    listed = split_file or next((file for file in files if file.name == _SPLIT_FILE), None)
     parts = read_split(listed) if listed else {}
     table = read_table(metadata) if metadata else {}
     volumes: dict[str, list[Path]] = defaultdict(list)

@@ -11,14 +11,17 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from OsteoScreenLib.errors import InputError, UsageError
 
-from ..splits import Part
-from .cases import SUFFIXES, Collection, FoundCases, PublicCase, files_below, stem
-from .labels import TOTALSEGMENTATOR, FilePerVertebra, GuessedFile, LabelSource, NumberedFile
-from .tables import manifest_cells, read_table
+from ..cases import SUFFIXES, Collection, FoundCases, PublicCase, files_below, stem
+from ..tables import manifest_cells, read_table
+from .registry import importer
+
+if TYPE_CHECKING:
+    from ...splits import Part
+    from ..labels import LabelSource
 
 COLLECTION = Collection(
     name="TotalSegmentator CT",
@@ -42,6 +45,17 @@ _PARTS: dict[str, Part] = {"train": "training", "val": "validation", "test": "te
 NumberingChoice = Literal["auto", "v1", "v2"]
 
 
+@importer(
+    "totalsegmentator",
+    "centre slices and outlines from the TotalSegmentator data set, or from its results",
+    metadata={"type": Path, "metavar": "FILE", "help": "a table in the place of FOLDER/meta.csv"},
+    labels={"metavar": "NAME", "help": "the label map's name in each scan's folder"},
+    numbering={
+        "choices": get_args(NumberingChoice),
+        "default": "auto",
+        "help": "of the label map; auto is by its own table or by where the labels lie (default: %(default)s)",
+    },
+)
 def find_totalsegmentator(
     folder: Path, *, labels: str | None = None, numbering: NumberingChoice = "auto", metadata: Path | None = None
 ) -> FoundCases:
@@ -92,6 +106,8 @@ def _labels(folder: Path, name: str | None, numbering: NumberingChoice) -> Label
     files = [file for place in (folder / "segmentations", folder) for file in _volumes(place)]
     classes = {match[1].upper(): file for file in files if (match := _CLASS.fullmatch(stem(file.name)))}
     if classes:
+        from ..labels import FilePerVertebra
+
         return FilePerVertebra(classes)
     maps = {stem(file.name): file for file in reversed(files) if stem(file.name) != "ct"}
     known = next((maps[stem_] for stem_ in _LABEL_MAPS if stem_ in maps), None)
@@ -106,6 +122,8 @@ def _labels(folder: Path, name: str | None, numbering: NumberingChoice) -> Label
 
 
 def _label_map(path: Path, numbering: NumberingChoice) -> LabelSource:
+    from ..labels import TOTALSEGMENTATOR, GuessedFile, NumberedFile
+
     return GuessedFile(path) if numbering == "auto" else NumberedFile(path, TOTALSEGMENTATOR[numbering])
 
 

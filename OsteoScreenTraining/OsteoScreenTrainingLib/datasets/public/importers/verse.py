@@ -21,12 +21,14 @@ import re
 from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ..splits import Part
-from .cases import Collection, FoundCases, PublicCase, files_below, nearest, stem
-from .labels import VERSE, NumberedFile
-from .tables import manifest_cells, read_table
+from ..cases import Collection, FoundCases, PublicCase, files_below, nearest, stem
+from ..tables import manifest_cells, read_table
+from .registry import importer
+
+if TYPE_CHECKING:
+    from ...splits import Part
 
 COLLECTION = Collection(
     name="VerSe",
@@ -50,6 +52,15 @@ _CHALLENGE = re.compile(r"(verse\d{2,4})(_CT-[a-z]+)?(_seg)?", re.IGNORECASE)
 _PARTS: tuple[tuple[str, Part], ...] = (("train", "training"), ("val", "validation"), ("test", "test"))
 
 
+@importer(
+    "verse",
+    "centre slices and outlines from VerSe's CT and masks",
+    metadata={
+        "type": Path,
+        "metavar": "FILE",
+        "help": "a CSV or TSV table of the subjects (default: participants.tsv in FOLDER, where it is)",
+    },
+)
 def find_verse(folder: Path, metadata: Path | None = None) -> FoundCases:
     """Find the scans below a folder, whatever releases and parts of VerSe it holds.
 
@@ -59,6 +70,8 @@ def find_verse(folder: Path, metadata: Path | None = None) -> FoundCases:
         UsageError: there is no such folder or table.
         InputError: the table cannot be read.
     """
+    from ..labels import VERSE, NumberedFile
+
     files = list(files_below(folder))
     table = read_table(metadata) if metadata else _participants(folder)
     by_name: dict[str, list[Path]] = defaultdict(list)
