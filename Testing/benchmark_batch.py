@@ -9,11 +9,15 @@ workers, a tenth of them with one, and a tenth with two. Prints JSON:
 
 studies_per_hour : from the first study's beginning to the last one's end, by workers and studies
 efficiency_of_2 : what two workers get done in the time of one, over two, a tenth of the studies each
+steady_studies_per_hour : the same between the ends of the first and the last fifth of the studies
 seconds_per_study : mean time that one study took its process, over the whole batch, and over its first tenth
 growth_mb : of the memory of each screening process, from the second tenth of its time to its last
 memory_mb : the most that all processes of the batch held together
+cores_used : by each screening process in the mean over its life, of the one that it should compute on
 bookkeeping : what one driver can keep up with: `--rows` made-up studies are listed, begun and ended in store and log,
     as the driver does it but without workers; milliseconds a study, and bytes of store and log
+
+`benchmark_batch_overlap.py` compares one study in hand with several.
 
 What else runs on the computer is in the figures: `load_before` is the number of processes that wanted a core at the
 start, which should be near 0.
@@ -56,10 +60,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="osteoscreen-benchmark-") as temporary:
         folder = (arguments.keep or Path(temporary)).absolute()
         folder.mkdir(parents=True, exist_ok=True)
-        scans = [_scan(folder / "scans" / f"{seed:04d}", seed) for seed in range(1, arguments.scans + 1)]
+        scans = [simulated(folder / "scans" / f"{seed:04d}", seed) for seed in range(1, arguments.scans + 1)]
         few = max(arguments.studies // 10, 2)
         batches = {
-            f"{count} studies, {workers} workers": _batch(folder, scans, count, workers)
+            f"{count} studies, {workers} workers": run_batch(folder, scans, count, workers)
             for count, workers in ((few, 1), (few, 2), (arguments.studies, 2))
         }
         bookkeeping = _bookkeeping(folder, arguments.rows)
@@ -78,8 +82,8 @@ def main() -> None:
     )
 
 
-def _scan(folder: Path, seed: int) -> dict[str, str]:
-    """The row of one simulated scan, which is made where it is not there."""
+def simulated(folder: Path, seed: int) -> dict[str, str]:
+    """Return the row of one simulated scan, which is made where it is not there."""
     from OsteoScreenTrainingLib.simulation.study import simulate_study
 
     listed = folder.with_suffix(".json")
@@ -93,14 +97,15 @@ def _scan(folder: Path, seed: int) -> dict[str, str]:
     return row
 
 
-def _batch(folder: Path, scans: list[dict[str, str]], count: int, workers: int) -> dict[str, Any]:
+def run_batch(folder: Path, scans: list[dict[str, str]], count: int, workers: int, *more: str) -> dict[str, Any]:
+    """Screen ``count`` studies, the scans again and again, with ``more`` options; returns what it took."""
     out = folder / f"out-{count}-{workers}-{time.time_ns()}"
     manifest = folder / f"manifest-{count}.csv"
     with manifest.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, ["id", *scans[0]])
         writer.writeheader()
         writer.writerows({"id": f"study-{n:07d}", **scans[n % len(scans)]} for n in range(count))
-    words = ["batch", str(manifest), "-o", str(out), f"--workers={workers}", "--device=cpu"]
+    words = ["batch", str(manifest), "-o", str(out), f"--workers={workers}", "--device=cpu", *more]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path[:2])}
     driver = subprocess.Popen([sys.executable, "-m", "OsteoScreenLib", *words], env=environment, stdout=sys.stderr)
     memory = _watched(driver)
@@ -110,9 +115,10 @@ def _batch(folder: Path, scans: list[dict[str, str]], count: int, workers: int) 
 
 
 def _watched(driver: subprocess.Popen[bytes]) -> dict[str, Any]:
-    """Look at the memory of the driver's processes until it ends; the whole's peak, and each child's growth."""
+    """Look at the driver's processes until it ends; the whole's peak of memory, each child's growth and its cores."""
     most = 0.0
     seen: dict[int, list[float]] = {}
+    used: dict[int, float] = {}
     while driver.poll() is None:
         total = 0.0
         for process in _processes(driver.pid):
@@ -121,11 +127,21 @@ def _watched(driver: subprocess.Popen[bytes]) -> dict[str, Any]:
                 total += held
                 if _CHILD in process.cmdline():
                     seen.setdefault(process.pid, []).append(held)
+                    used[process.pid] = _cores_used(process)
             except psutil.Error:
                 continue
         most = max(most, total)
         time.sleep(_LOOK_S)
-    return {"memory_mb": round(most), "growth_mb": [_growth(held) for held in seen.values() if len(held) >= 20]}
+    return {
+        "memory_mb": round(most),
+        "growth_mb": [_growth(held) for held in seen.values() if len(held) >= 20],
+        "cores_used": [round(cores, 2) for cores in used.values()],
+    }
+
+
+def _cores_used(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return float(times.user + times.system) / max(time.time() - process.create_time(), 1e-3)
 
 
 def _processes(pid: int) -> list[psutil.Process]:
@@ -153,11 +169,19 @@ def _told(out: Path) -> dict[str, Any]:
     return {
         "states": {state: sum(line["state"] == state for line in ends) for state in {line["state"] for line in ends}},
         "seconds_until_first": round(first_end - begun[0], 2),
+        "steady_studies_per_hour": _steady([line["up"] for line in ends]),
         "studies_per_hour": round((len(ends) - 1) / hours),
         "seconds_per_study": round(statistics.fmean(warm), 3),
         "seconds_per_study_first_tenth": round(statistics.fmean(warm[: max(len(warm) // 10, 1)]), 3),
         "disk_mb_per_study": round(_size(out) / len(ends) / 1e6, 3),
     }
+
+
+def _steady(ends: list[float]) -> int | None:
+    """Studies an hour without the first and the last fifth, when processes start, or run out of studies."""
+    fifth = len(ends) // 5
+    middle = ends[fifth : len(ends) - fifth]
+    return round((len(middle) - 1) / (middle[-1] - middle[0]) * 3600) if len(middle) > 5 else None
 
 
 def _bookkeeping(folder: Path, count: int) -> dict[str, Any]:

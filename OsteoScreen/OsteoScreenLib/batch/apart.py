@@ -19,6 +19,7 @@ from typing import Any
 import OsteoScreenLib
 
 from ..errors import OsteoScreenError
+from .inputs import sweep_fetched
 
 #: How long a child may take to import PyTorch and load the networks [s]; a cold disk or a busy machine is slow.
 START_S = 600.0
@@ -148,7 +149,7 @@ class Child:
         return done
 
     def kill(self) -> None:
-        """End it at once, and what it may have started."""
+        """End it at once, and what it may have started; what it had fetched goes with it."""
         with self._asking:
             self._was_killed = self._was_killed or not self.has_ended
         with contextlib.suppress(OSError):
@@ -161,6 +162,7 @@ class Child:
                 self._process.stdin.close()
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(timeout=_END_S)
+        sweep_fetched(self._process.pid)
 
     def _ask(self, message: dict[str, Any], timeout_s: float) -> dict[str, Any]:
         asked, number = _Asked(), next(self._numbers)

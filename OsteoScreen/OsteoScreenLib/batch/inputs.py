@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -18,6 +19,10 @@ _LOST = frozenset(
     for name in ("EIO", "ESTALE", "ENOTCONN", "ETIMEDOUT", "EHOSTDOWN", "EHOSTUNREACH", "ENODEV", "ENXIO", "EREMOTEIO")
     if hasattr(errno, name)
 )
+
+
+#: How a folder of what was fetched is named, with the process that fetched it.
+_FETCHED = "osteoscreen-fetched-"
 
 
 @contextmanager
@@ -39,12 +44,18 @@ def scan_place(study: BatchStudy) -> Iterator[ScanPlace]:
     # A stack of a series that holds several is named by the series and a number; see `OsteoScreenLib.ct`.
     series = address.series_uid or (study.series.partition("#")[0] if study.series else None)
     with (
-        tempfile.TemporaryDirectory(prefix="osteoscreen-fetched-", ignore_cleanup_errors=True) as folder,
+        tempfile.TemporaryDirectory(prefix=f"{_FETCHED}{os.getpid()}-", ignore_cleanup_errors=True) as folder,
         Connection(find_server(address.server)) as connection,
     ):
         fetched = Path(folder) / address.study_uid
         fetch_study(connection, address.study_uid, fetched, series, threads=1)
         yield ScanPlace(str(fetched / series if series else fetched), connection.server, address)
+
+
+def sweep_fetched(pid: int) -> None:
+    """Remove what a process that was killed had fetched: a patient's scans must not stay behind."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_FETCHED}{pid}-*"):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def local_inputs(study: BatchStudy) -> list[str]:

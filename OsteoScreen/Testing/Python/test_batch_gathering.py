@@ -160,6 +160,21 @@ def test_standing_still_in_a_pass_is_not_counted_and_the_pass_is_shared():
     assert max(seconds) < 0.35
 
 
+def test_others_compute_while_a_gpu_runs_a_pass():
+    """No GPU is needed for it: what counts is that the pass is said to be one's."""
+    gatherer, computed = Gatherer(1), threading.Event()
+
+    def on_gpu(batch: torch.Tensor) -> torch.Tensor:
+        assert computed.wait(30), "the other study could not compute"
+        return batch
+
+    def one() -> torch.Tensor:
+        return gatherer.run(current(), "network", torch.device("cuda"), torch.ones(1, 1, 2, 2), on_gpu)
+
+    found = beside_each_other(gatherer, [one, computed.set])
+    assert torch.equal(found[0], torch.ones(1, 1, 2, 2))
+
+
 def test_on_the_cpu_nothing_is_gathered_unless_told_and_on_a_gpu_it_is():
     assert Gatherer().most_on(CPU) == 1
     assert Gatherer(8).most_on(CPU) == 8

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import signal
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -172,6 +173,8 @@ def test_a_child_killed_with_three_in_hand_costs_none_of_them_and_each_is_tried_
     ids = ["case-000", "case-001", "case-002"]
     stage.ask("case-003").result(120)
     child = stage.child()
+    fetched = Path(tempfile.mkdtemp(prefix=f"osteoscreen-fetched-{child}-"))
+    (fetched / "scan").write_text("a patient's")
     for study_id in ids:
         stage.tell("read", study_id)
     asked = [stage.ask(study_id) for study_id in ids]
@@ -191,6 +194,7 @@ def test_a_child_killed_with_three_in_hand_costs_none_of_them_and_each_is_tried_
         stage.go_on("read", alone)
     assert [found(future.result(120)) for future in asked] == [expected(undisturbed, study_id) for study_id in ids]
     assert stage.child() != child
+    assert not fetched.exists()  # what it had from a server does not stay
 
 
 def test_one_of_three_that_kills_its_child_is_found_and_the_others_are_screened(stage, undisturbed):
