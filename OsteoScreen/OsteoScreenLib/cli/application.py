@@ -10,7 +10,8 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import NoReturn, Protocol, cast
+from itertools import pairwise
+from typing import Any, NoReturn, Protocol, cast
 
 from .. import __version__
 from ..errors import OsteoScreenError, UsageError
@@ -39,11 +40,23 @@ class Command(Protocol):
 class _Parser(argparse.ArgumentParser):
     """A parser whose mistakes are our errors, so that they end in one sentence like all others."""
 
+    _words: Sequence[str] = ()
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        self._words = list(args or ())
+        return super().parse_known_args(args, namespace)
+
     def error(self, message: str) -> NoReturn:
         hint = ""
-        if "expected one argument" in message:
+        if "expected one argument" in message and self._is_followed_by_a_minus(message):
             hint = " A value that begins with a minus sign is written with an equals sign, as in --l1=-812.5."
         raise UsageError(f"{message[:1].upper()}{message[1:]}.{hint} See `{self.prog} --help`.")
+
+    def _is_followed_by_a_minus(self, message: str) -> bool:
+        """Whether the option that the message names is followed by a word with a minus that is no option."""
+        names = message.removeprefix("argument ").partition(":")[0].split("/")
+        after = [following for word, following in pairwise(self._words) if word in names]
+        return any(word.startswith("-") and word.partition("=")[0] not in self._option_string_actions for word in after)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -96,7 +109,9 @@ def _parse(words: list[str]) -> argparse.Namespace:
         sub = group.add_parser(command.NAME, help=command.HELP, description=command.HELP, allow_abbrev=False)
         command.add_arguments(sub)
         sub.set_defaults(run=command.run)
-    arguments = parser.parse_args(words)
+    arguments, unknown = parser.parse_known_args(words)
+    if unknown:
+        group.choices.get(arguments.command, parser).error(f"unrecognized arguments: {' '.join(unknown)}")
     if arguments.command is None:
         parser.print_help()
         raise SystemExit(UsageError.exit_code)
