@@ -338,7 +338,7 @@ def test_from_twelve_cases_to_a_screening_by_commands_and_in_slicer(host: Any, t
         "slicer": in_slicer(host, folders["slicer"], ct, levels),
     }
     check_data_sets({way: folder / "data" for way, folder in folders.items()}, cases)
-    assert "add subjects, or take another seed or split" in came["slicer"]["split"]
+    assert "a random split takes 5 of each" in came["slicer"]["split"]
     assert came["slicer"]["split"] in came["commands"]["split"]
     check_bundles({way: made["bundle"] for way, made in came.items()})
     check_screenings({way: made["result"] for way, made in came.items()}, patient)

@@ -29,6 +29,8 @@ SCHEMA, FOLDER = "osteoscreen-split/1", "splits"
 #: The study's subjects: 530 / 100 / 418 (paper, Table 2); its random split is 5:1:4.
 STUDY_SIZES = (530, 100, 418)
 RANDOM_SHARES = (5, 1, 4)
+#: Subjects of a class from which on a random split has one of them in every part.
+RANDOM_LEAST = 5
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
 
 
@@ -92,13 +94,22 @@ def _stratified(subjects: Sequence[Subject], shares: Sequence[int], seed: int) -
     rng = np.random.default_rng([seed, 31])
     statuses = bone_statuses(list(subjects))
     part = np.zeros(len(subjects), int)
-    bounds = np.cumsum(shares) / sum(shares)
     for status in range(len(BONE_STATUSES)):
         places = rng.permutation(np.flatnonzero(statuses == status))
-        stops = [round(len(places) * bound) for bound in bounds]
+        stops = _stops(len(places), shares)
         for number, (start, stop) in enumerate(zip([0, *stops[:-1]], stops, strict=True)):
             part[places[start:stop]] = number
     return [[subjects[int(place)] for place in np.flatnonzero(part == number)] for number in range(len(shares))]
+
+
+def _stops(count: int, shares: Sequence[int]) -> list[int]:
+    """Return where each part of ``count`` subjects ends; none is empty from :data:`RANDOM_LEAST` on."""
+    stops = [round(count * bound) for bound in np.cumsum(shares) / sum(shares)]
+    if count >= RANDOM_LEAST:
+        # Of seven, 5:1:4 would round to 4:0:3.
+        for number in range(1, len(stops)):
+            stops[number] = max(stops[number], stops[number - 1] + 1)
+    return stops
 
 
 def _checked(split: Split, subjects: Sequence[Subject]) -> Split:
@@ -106,9 +117,12 @@ def _checked(split: Split, subjects: Sequence[Subject]) -> Split:
     for part, names in split.parts.items():
         missing = [BONE_STATUSES[k] for k in range(len(BONE_STATUSES)) if k not in {status[name] for name in names}]
         if missing:
+            counts = Counter(status.values())
+            have = ", ".join(f"{counts[k]} with {name}" for k, name in enumerate(BONE_STATUSES))
+            other = "" if split.method == "random" else ", or take the random split"
             raise UsageError(
-                f"The {part} part would have no subject with {' or '.join(missing)}; add subjects, or take another "
-                "seed or split."
+                f"The {part} part would have no subject with {' or '.join(missing)}; add subjects{other} (there are "
+                f"{have}, and a random split takes {RANDOM_LEAST} of each)."
             )
     return split
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import json
+import re
 import shutil
 from collections import Counter
 
@@ -90,10 +91,26 @@ def test_without_dates_there_is_no_split_in_time(subjects_of):
         temporal_split(subjects, 1)
 
 
-@pytest.mark.parametrize(("method", "part"), [("random", "validation"), ("temporal", "validation")])
-def test_a_part_without_a_class_is_refused(subjects_of, method, part):
-    with pytest.raises(UsageError, match=f"The {part} part would have no subject with osteoporosis; add subjects"):
+@pytest.mark.parametrize(("method", "advice"), [("random", ""), ("temporal", ", or take the random split")])
+def test_a_part_without_a_class_is_refused(subjects_of, method, advice):
+    sentence = (
+        f"The validation part would have no subject with osteoporosis; add subjects{advice} (there are 40 with normal, "
+        "20 with osteopenia, 2 with osteoporosis, and a random split takes 5 of each)."
+    )
+    with pytest.raises(UsageError, match=re.escape(sentence)):
         make_split(method, subjects_of((40, 20, 2)), 1)
+
+
+@pytest.mark.parametrize("rare", range(2, 12))
+def test_a_random_split_takes_five_of_each_class_and_no_fewer(subjects_of, rare):
+    subjects = subjects_of((20, 20, rare))
+    if rare < 5:
+        with pytest.raises(UsageError, match=r"takes 5 of each"):
+            make_split("random", subjects, 1)
+        return
+    parts = make_split("random", subjects, 1).part_of()
+    of_rare = [parts[subject.subject] for subject in subjects if subject.bmd == 40]
+    assert of_rare.count("validation") == 1 and set(of_rare) == set(PARTS)
 
 
 def test_a_test_part_without_a_class_is_refused(subjects_of):
