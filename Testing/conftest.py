@@ -33,3 +33,20 @@ def host(started_host: Any) -> Iterator[Any]:
     started_host.reset()
     yield started_host
     started_host.reset()
+
+
+@pytest.fixture
+def slicer(host: Any) -> Any:
+    """Give the package ``slicer``, which can be imported once the host is there."""
+    import slicer
+
+    return slicer
+
+
+@pytest.fixture
+def panel(host: Any) -> Any:
+    """Give the widget of the host's example module, entered."""
+    from slicer_host_data import EXAMPLE
+
+    host.load_module(EXAMPLE)
+    return host.enter("HostExample")

@@ -86,7 +86,7 @@ def start() -> Any:
     slicer.__path__.append(str(HERE / "slicer_parts"))
     sys.path.insert(0, str(HERE / "python"))
 
-    from . import application, dialogs, iomanager, layout
+    from . import application, dialogs, iomanager, layout, scene
     from .noting import note_exceptions
 
     dialogs.install()
@@ -104,9 +104,9 @@ def start() -> Any:
     import slicer.ScriptedLoadableModule
     import slicer.testing
 
-    app_logic, logics = application.make_scene(_app)
+    app_logic, logics = scene.make_scene(_app)
     _app.begin(app_logic, layout.qSlicerLayoutManager(app_logic), iomanager.qSlicerCoreIOManager())
-    for name in application.LOGICS:
+    for name in scene.LOGICS:
         _app.moduleManager().add(application.qSlicerCoreModule(name, logics[name]))
 
     from . import scripted
@@ -122,7 +122,7 @@ def start() -> Any:
     import DICOMLib
 
     slicer.dicomDatabase = DICOMLib.ctkDICOMDatabase()
-    _kept.update(app_logic=app_logic, logics=logics, keeper=application.SubjectHierarchyKeeper(slicer.mrmlScene))
+    _kept.update(app_logic=app_logic, logics=logics, keeper=scene.SubjectHierarchyKeeper(slicer.mrmlScene))
     import atexit
 
     atexit.register(_end)

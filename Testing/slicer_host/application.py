@@ -8,14 +8,14 @@ import sys
 import tempfile
 import types
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import slicer
-import vtk
-from PySide6.QtCore import QObject, QProcessEnvironment, QSettings, Qt, Signal
+from PySide6.QtCore import QObject, QProcessEnvironment, QSettings, Signal
 from PySide6.QtGui import QFont
-from PySide6.QtWidgets import QApplication, QMainWindow, QScrollArea, QStackedWidget, QWidget
+from PySide6.QtWidgets import QApplication
 
+from .mainwindow import qSlicerMainWindow
 from .noting import records
 from .pythonqt import private, qt_property, stand_in
 
@@ -101,51 +101,6 @@ class _ErrorLogModel:
 
     def logEntryCount(self) -> int:
         return 0
-
-
-class _ModuleSelector(QObject):
-    """The list of modules in the main window."""
-
-    def selectModule(self, name: str) -> None:
-        import slicer_host
-
-        records.selected_modules.append(name)
-        slicer_host.enter(name)
-
-    @property
-    def selectedModule(self) -> str:
-        import slicer_host
-
-        return slicer_host.entered() or ""
-
-
-@stand_in
-class qSlicerMainWindow(QMainWindow):
-    """The main window: a panel for modules and a status bar."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.setObjectName("qSlicerMainWindow")
-        panel, stack = QScrollArea(), QStackedWidget()
-        panel.setObjectName("ModulePanel")
-        panel.setWidgetResizable(True)
-        panel.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        stack.addWidget(QWidget())
-        panel.setWidget(stack)
-        self.setCentralWidget(panel)
-        self.resize(420, 1000)
-        self.statusBar().messageChanged.connect(lambda text: records.status.append(text) if text else None)
-        private(self, _selector=_ModuleSelector(self), _stack=stack)
-
-    def moduleSelector(self) -> Any:
-        return self._selector
-
-    def panel(self) -> Any:
-        """Return the stack of module panels (the host's own)."""
-        return self._stack
-
-    def pythonConsole(self) -> None:
-        return None
 
 
 @stand_in
@@ -291,115 +246,6 @@ def _write_colours(home: Path) -> None:
         red, green, blue = (int(255 * part) for part in colorsys.hsv_to_rgb(value * 0.381966 % 1.0, 0.55, 0.9))
         lines.append(f"{value} label_{value} {red} {green} {blue} 255")
     (folder / "GenericColors.txt").write_text("\n".join(lines) + "\n", encoding="ascii")
-
-
-LOGICS = {  # Slicer's name of the module, and the class of its logic
-    "Colors": "vtkSlicerColorLogic",
-    "Cameras": "vtkSlicerCamerasModuleLogic",
-    "Units": "vtkSlicerUnitsLogic",
-    "Terminologies": "vtkSlicerTerminologiesModuleLogic",
-    "SubjectHierarchy": "vtkSlicerSubjectHierarchyModuleLogic",
-    "Volumes": "vtkSlicerVolumesLogic",
-    "Models": "vtkSlicerModelsLogic",
-    "Markups": "vtkSlicerMarkupsLogic",
-    "Segmentations": "vtkSlicerSegmentationsModuleLogic",
-    "Tables": "vtkSlicerTablesLogic",
-    "Texts": "vtkSlicerTextsLogic",
-    "Transforms": "vtkSlicerTransformLogic",
-    "Plots": "vtkSlicerPlotsLogic",
-    "Sequences": "vtkSlicerSequencesLogic",
-    "SceneViews": "vtkSlicerSceneViewsModuleLogic",
-    "CropVolume": "vtkSlicerCropVolumeLogic",
-    "Reformat": "vtkSlicerReformatLogic",
-    "Annotations": "vtkSlicerAnnotationModuleLogic",
-    "ViewControllers": "vtkSlicerViewControllersLogic",
-    "VolumeRendering": "vtkSlicerVolumeRenderingLogic",
-}
-
-
-def make_scene(app: qSlicerApplication) -> tuple[Any, dict[str, Any]]:
-    """Make the scene with the logics that Slicer's modules bring; return the application logic and the others."""
-    scene = slicer.vtkMRMLScene()
-    slicer.mrmlScene = scene
-    app_logic = slicer.vtkSlicerApplicationLogic()
-    app_logic.SetTemporaryPath(app.temporaryPath)
-    app_logic.SetHomeDirectory(app.slicerHome)
-    app_logic.SetShareDirectory("share")
-    app_logic.SetSliceLogics(vtk.vtkCollection())
-    app_logic.SetViewLogics(vtk.vtkCollection())
-    # Scenes that are read need a cache and a data-IO manager, even where nothing is remote.
-    remote, data_io = slicer.vtkMRMLRemoteIOLogic(), slicer.vtkDataIOManagerLogic()
-    remote.GetCacheManager().SetRemoteCacheDirectory(app.temporaryPath)
-    data_io.SetMRMLApplicationLogic(app_logic)
-    data_io.SetAndObserveDataIOManager(remote.GetDataIOManager())
-    app_logic.SetMRMLSceneDataIO(scene, remote, data_io)
-    app_logic.SetMRMLScene(scene)
-    remote.AddDataIOToScene()
-    slicer.vtkMRMLSliceNode.AddDefaultSliceOrientationPresets(scene)
-    logics: dict[str, Any] = {"": (remote, data_io)}
-    # Slicer's own terminologies and colour files are not in slicer-core: the logics would print that they miss them.
-    vtk.vtkObject.GlobalWarningDisplayOff()
-    for name, class_name in LOGICS.items():
-        logic = getattr(slicer, class_name)()
-        logics[name] = logic
-        if name == "Colors":
-            app_logic.SetColorLogic(logic)
-        if name == "Segmentations" and hasattr(logic, "SetTerminologiesLogic"):
-            logic.SetTerminologiesLogic(logics["Terminologies"])
-        logic.SetMRMLApplicationLogic(app_logic)
-        app_logic.SetModuleLogic(name, logic)
-        logic.SetMRMLScene(scene)
-    vtk.vtkObject.GlobalWarningDisplayOn()
-    return app_logic, logics
-
-
-class SubjectHierarchyKeeper:
-    """Stands for the subject hierarchy's plugin logic: nodes that people see get an item of their own."""
-
-    OWNERS: ClassVar[dict[str, str]] = {
-        "vtkMRMLSegmentationNode": "Segmentations",
-        "vtkMRMLLabelMapVolumeNode": "LabelMaps",
-        "vtkMRMLVolumeNode": "Volumes",
-        "vtkMRMLMarkupsNode": "Markups",
-        "vtkMRMLTableNode": "Tables",
-        "vtkMRMLTextNode": "Texts",
-        "vtkMRMLModelNode": "Models",
-        "vtkMRMLTransformNode": "Transforms",
-        "vtkMRMLPlotChartNode": "Charts",
-    }
-
-    def __init__(self, scene: Any) -> None:
-        self._scene = scene
-        scene.AddObserver(scene.NodeAddedEvent, self._added)
-        scene.AddObserver(scene.EndImportEvent, self._complete)
-        scene.AddObserver(scene.NodeAboutToBeRemovedEvent, self._removed)
-
-    @vtk.calldata_type(vtk.VTK_OBJECT)
-    def _added(self, scene: Any, event: str, node: Any) -> None:
-        if not scene.IsImporting():
-            self._give(node)
-
-    @vtk.calldata_type(vtk.VTK_OBJECT)
-    def _removed(self, scene: Any, event: str, node: Any) -> None:
-        if scene.IsClosing() or node is None or node.IsA("vtkMRMLSubjectHierarchyNode"):
-            return
-        hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(self._scene)
-        item = hierarchy.GetItemByDataNode(node) if hierarchy is not None else 0
-        if item:
-            hierarchy.RemoveItem(item, False, False)
-
-    def _complete(self, scene: Any, event: str) -> None:
-        for index in range(scene.GetNumberOfNodes()):
-            self._give(scene.GetNthNode(index))
-
-    def _give(self, node: Any) -> None:
-        owner = next((name for cls, name in self.OWNERS.items() if node.IsA(cls)), None)
-        if owner is None or node.GetHideFromEditors():
-            return
-        hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(self._scene)
-        if hierarchy is not None and not hierarchy.GetItemByDataNode(node):
-            item = hierarchy.CreateItem(hierarchy.GetSceneItemID(), node)
-            hierarchy.SetItemOwnerPluginName(item, owner)
 
 
 def add_namespaces() -> None:
