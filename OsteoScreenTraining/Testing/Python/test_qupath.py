@@ -1,11 +1,10 @@
-"""Outlines drawn in QuPath on exported slices: the way to the mask and back, and what real exports get wrong."""
+"""Outlines drawn in QuPath on exported slices: the way to the mask and back, and the forms that QuPath writes."""
 
 from __future__ import annotations
 
 import gzip
 import hashlib
 import json
-import re
 import shutil
 
 import numpy as np
@@ -13,13 +12,24 @@ import pytest
 import shapely
 from PIL import Image
 
-from OsteoScreenLib.cli import main
 from OsteoScreenLib.ct import open_ct
 from OsteoScreenLib.levels import read_vertebrae
 from OsteoScreenTrainingLib.datasets.folder import DataSet
 from OsteoScreenTrainingLib.datasets.manifest import Subject, read_manifest, write_manifest
 from OsteoScreenTrainingLib.datasets.qupath import coverage, read_annotations
-from Testing.Python.drawn_ct import CENTRE, HALF_MM, PIXEL_MM, SIDE, ellipse, feature, write_ct, write_geojson
+from Testing.Python.drawn_ct import (
+    CENTRE,
+    HALF_MM,
+    PIXEL_MM,
+    SIDE,
+    ellipse,
+    export_and_draw,
+    feature,
+    import_drawn,
+    run_dataset,
+    write_ct,
+    write_geojson,
+)
 
 #: As QuPath 0.2 writes an annotation: no uuid, a signed colour, measurements as a list, one array without a collection.
 QUPATH_02 = """[{"type": "Feature", "id": "PathAnnotationObject",
@@ -41,36 +51,10 @@ QUPATH_05 = """{"type": "FeatureCollection", "features": [{"type": "Feature", "i
   "bbox": [0, 0, 1, 1], "something": null}]}"""
 
 
-def _run(capsys, *words):
-    code = main(["dataset", *map(str, words)])
-    said = capsys.readouterr()
-    assert "Traceback" not in said.err
-    return code, said.out, said.err
-
-
 @pytest.fixture
 def drawn(tmp_path, capsys):
     """Return a folder with a CT, its exported slices and the ellipses drawn on them."""
-    return _drawn(tmp_path, capsys)
-
-
-def _drawn(folder, capsys, kind="straight", name="P1", pixel_mm=PIXEL_MM):
-    levels = write_ct(folder / "ct" / f"{name}.nrrd", kind, seed=sum(map(ord, name)), pixel_mm=pixel_mm)
-    code, said, _ = _run(
-        capsys, "export-slices", folder / "ct" / f"{name}.nrrd", "--l1", levels["L1"], "--l2", levels["L2"],
-        "-o", folder / "slices", "--subject", name,
-    )  # fmt: skip
-    assert code == 0
-    assert said.count(".png") == 2
-    for level in ("L1", "L2"):
-        ring = ellipse(level, mirrored=kind == "feet first")
-        write_geojson(folder / "drawn" / f"{name}_{level}.geojson", feature(ring, level))
-    return folder
-
-
-def _import(capsys, folder, *files):
-    files = files or (folder / "drawn",)
-    return _run(capsys, "import-qupath", *files, "--slices", folder / "slices", "-o", folder / "set")
+    return export_and_draw(tmp_path, capsys)
 
 
 # -- the way there and back
@@ -78,8 +62,8 @@ def _import(capsys, folder, *files):
 
 @pytest.mark.parametrize("kind", ["straight", "oblique", "feet first"])
 def test_what_is_drawn_is_the_mask(tmp_path, capsys, kind):
-    folder = _drawn(tmp_path, capsys, kind)
-    code, said, _ = _import(capsys, folder)
+    folder = export_and_draw(tmp_path, capsys, kind)
+    code, said, _ = import_drawn(capsys, folder)
     assert (code, said.splitlines()[0]) == (0, "P1: L1 and L2")
     row = read_manifest(folder / "set" / "subjects.csv")[0]
     ct = open_ct(folder / "set" / row.ct)
@@ -101,8 +85,8 @@ def test_what_is_drawn_is_the_mask(tmp_path, capsys, kind):
 
 
 def test_the_data_set_is_built_and_checked(drawn, capsys):
-    assert _import(capsys, drawn)[0] == 0
-    code, said, _ = _run(capsys, "build", drawn / "set")
+    assert import_drawn(capsys, drawn)[0] == 0
+    code, said, _ = run_dataset(capsys, "build", drawn / "set")
     assert (code, said.splitlines()[-1]) == (0, f"2 slices in {drawn / 'set' / 'slices'}")
     data = DataSet(drawn / "set")
     area = np.pi * HALF_MM[0] * HALF_MM[1]
@@ -112,13 +96,13 @@ def test_the_data_set_is_built_and_checked(drawn, capsys):
         assert float(record.values["area_mm2"]) == pytest.approx(area, rel=0.01)
         middle = np.array(CENTRE[level])[::-1] * PIXEL_MM
         np.testing.assert_allclose((np.array(record.body) + 0.5) * record.pixel_mm, middle, atol=0.5 * PIXEL_MM)
-    code, said, _ = _run(capsys, "check", drawn / "set")
+    code, said, _ = run_dataset(capsys, "check", drawn / "set")
     assert code == 0, said
 
 
 def test_dicom_keeps_its_series(cohort, tmp_path, capsys):
     subject = next(item for item in DataSet(cohort).subjects if item.ct)
-    code, _, _ = _run(
+    code, _, _ = run_dataset(
         capsys, "export-slices", cohort / subject.ct, f"--l1={subject.l1_z_mm}", f"--l2={subject.l2_z_mm}",
         "-o", tmp_path / "slices", "--format", "tiff",
     )  # fmt: skip
@@ -143,10 +127,10 @@ def test_dicom_keeps_its_series(cohort, tmp_path, capsys):
         ring += [[float(np.flatnonzero(inside[row])[-1]) + 1, row + 0.5] for row in rows[::-1]]
         assert len(columns) > 20
         write_geojson(tmp_path / "drawn" / f"{item['image']}.geojson", feature([*ring, ring[0]], item["level"]))
-    assert _import(capsys, tmp_path)[0] == 0
+    assert import_drawn(capsys, tmp_path)[0] == 0
     row = read_manifest(tmp_path / "set" / "subjects.csv")[0]
     assert row.series_uid == uid
-    assert _run(capsys, "build", tmp_path / "set")[0] == 0
+    assert run_dataset(capsys, "build", tmp_path / "set")[0] == 0
     built = DataSet(tmp_path / "set")
     for level in ("L1", "L2"):
         drawn_mask = built.slices.read([built.slice_index(row.subject, level)])[1][0] > 127
@@ -163,7 +147,7 @@ def test_each_version_is_read(drawn, capsys, text, suffix):
     (drawn / "drawn" / "P1_L1.geojson").unlink()
     data = (text % json.dumps(ellipse("L1"))).encode()
     (drawn / "drawn" / f"P1_L1{suffix}").write_bytes(gzip.compress(data) if suffix.endswith("gz") else data)
-    code, said, _ = _import(capsys, drawn)
+    code, said, _ = import_drawn(capsys, drawn)
     assert (code, said.splitlines()[0]) == (0, "P1: L1 and L2")
 
 
@@ -197,7 +181,7 @@ def test_two_polygons_of_a_level_are_joined(drawn, capsys):
     ]
     features = [feature([list(point) for point in part.exterior.coords]) for part in half]
     write_geojson(drawn / "drawn" / "P1_L1.geojson", *features, bare=True)
-    code, said, _ = _import(capsys, drawn)
+    code, said, _ = import_drawn(capsys, drawn)
     assert code == 0
     assert "note: P1_L1.geojson: 2 annotations of L1 were joined." in said
     mask = read_vertebrae(drawn / "set" / "masks" / "P1.seg.nrrd", ["L1"])["L1"].mask
@@ -208,155 +192,17 @@ def test_an_ignored_class_is_left_out(drawn, capsys):
     ring = ellipse("L1")
     junk = feature([[1, 1], [9, 1], [9, 9], [1, 1]], "Ignore*")
     write_geojson(drawn / "drawn" / "P1_L1.geojson", feature(ring), junk)
-    assert _import(capsys, drawn)[0] == 0
-
-
-# -- what real exports get wrong
-
-BOWTIE = [[60, 60], [110, 100], [110, 60], [60, 100], [60, 60]]
-
-
-def _line(ring):
-    return {**feature(ring), "geometry": {"type": "LineString", "coordinates": ring}}
-
-
-def _on_plane(ring):
-    shape = {"type": "Polygon", "coordinates": [ring], "plane": {"c": -1, "z": 3, "t": 0}}
-    return {**feature(ring), "geometry": shape}
-
-
-def _unclassed(ring):
-    plain = feature(ring)
-    del plain["properties"]["classification"]
-    return plain
-
-
-WRONG = {
-    "microns": (lambda: feature(ellipse("L1", scale=1000 * PIXEL_MM)), "the coordinates seem to be microns"),
-    "shrunk": (lambda: feature(ellipse("L1", scale=0.4)), "does not lie on bone"),
-    "halved": (lambda: feature(ellipse("L1", scale=0.5)), "the picture seems to have been halved in size"),
-    "doubled": (lambda: feature(ellipse("L1", scale=2.0)), "reaches to column.*scaled or cropped"),
-    "cropped": (lambda: feature([[x - 45, y - 45] for x, y in ellipse("L1")]), "does not lie on bone"),
-    "no class": (lambda: _unclassed(ellipse("L1")), "annotation 1 has no class; give it the class L1 or L2"),
-    "other class": (lambda: feature(ellipse("L1"), "Tumor"), "has the class 'Tumor'; only L1 and L2"),
-    "L3": (lambda: feature(ellipse("L1"), "L3"), "the class is L3; only L1 and L2"),
-    "swapped": (lambda: feature(ellipse("L1"), "L2"), "the picture shows L1, and the annotation's class is L2"),
-    "two levels": (lambda: feature(ellipse("L1"), "L1", name="L2"), "'L1' and 'L2', which is not one vertebra"),
-    "crossing": (lambda: feature(BOWTIE), "crosses itself near column 85, row 80; redraw it there"),
-    "line": (lambda: _line(ellipse("L1")), "is a LineString; draw an area"),
-    "plane": (lambda: _on_plane(ellipse("L1")), "plane z = 3.*belongs to another image"),
-    "empty": (lambda: {**feature([]), "geometry": None}, "is no shape; draw an area"),
-    "no points": (lambda: feature([]), "has no area"),
-    "text": (lambda: feature([["a", 1], [2, 3], [4, 5]]), "no polygon"),
-    "flat": (lambda: feature([[80, 80], [90, 80], [80, 80]]), "no polygon|no closed area|no area|crosses itself"),
-    "tiny": (lambda: feature([[80.1, 80.1], [80.3, 80.1], [80.3, 80.3], [80.1, 80.1]]), "covers no pixel by half"),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("kind", WRONG)
-def test_a_wrong_export_is_told(drawn, capsys, kind):
-    make, says = WRONG[kind]
-    write_geojson(drawn / "drawn" / "P1_L1.geojson", make())
-    code, _, error = _import(capsys, drawn)
-    assert code == 4
-    assert "P1_L1.geojson" in error
-    assert re.search(says, error), error
-    assert not (drawn / "set").exists()
-
-
-@pytest.mark.parametrize(("scale", "says"), [(0.6, "millimetres"), (600.0, "microns"), (1 / 4, "four times smaller")])
-def test_the_likely_unit_is_named(tmp_path, capsys, scale, says):
-    folder = _drawn(tmp_path, capsys, pixel_mm=0.6)
-    write_geojson(folder / "drawn" / "P1_L1.geojson", feature(ellipse("L1", scale=scale)))
-    code, _, error = _import(capsys, folder)
-    assert (code, says in error) == (4, True), error
-
-
-@pytest.mark.parametrize(
-    ("content", "says"),
-    [
-        (b"", "no GeoJSON, or is cut short"),
-        (b'{"type": "FeatureCollection", "features": [{"type"', "no GeoJSON, or is cut short"),
-        (b'{"type": "FeatureCollection", "features": []}', "holds no annotation"),
-        (b'{"type": "FeatureCollection", "features": {}}', "no GeoJSON of annotations"),
-        (b'{"a": 1}', "no GeoJSON of annotations"),
-        (b"[[[[[1]]]]]", "no GeoJSON of annotations"),
-        (b"[" * 100_000, "no GeoJSON, or is cut short"),
-        (b'{"type": "Polygon", "coordinates": [[[0,0],[9,0],[9,9],[0,0]]]}', "a shape without a class"),
-        (b'[{"type": "Feature", "properties": {"name": "L1"}, "geometry": {"type": "Polygon", "coordinates": '
-         b"[[[NaN,0],[9,0],[9,9],[0,0]]]}}]", "no GeoJSON, or is cut short"),
-        (b"PK\x03\x04rest", "is a zip file; unpack it"),
-        (b"\x1f\x8b\x08rest", "cannot be read"),
-        (b"\xff\xfe{\x00}\x00", "no GeoJSON, or is cut short"),
-    ],
-)  # fmt: skip
-def test_a_damaged_geojson_is_told(drawn, capsys, content, says):
-    (drawn / "drawn" / "P1_L1.geojson").write_bytes(content)
-    code, _, error = _import(capsys, drawn)
-    assert code == 4
-    assert says in error
-
-
-def test_a_picture_that_was_changed_is_told(drawn, capsys):
-    path = drawn / "slices" / "P1_L1.png"
-    exported = path.read_bytes()
-    picture = Image.open(path)
-    picture.load()
-    cases = {
-        "was scaled or cropped: it measures 80 x 80 pixels, and 160 x 160": picture.resize((80, 80)),
-        "was scaled or cropped: it measures 100 x 160": picture.crop((0, 0, 100, 160)),
-        "was edited or saved anew": picture.point(lambda value: 255 - value),
-    }
-    for says, changed in cases.items():
-        changed.save(path)
-        assert says in _import(capsys, drawn)[2]
-    path.write_bytes(b"no picture")
-    assert "is no picture any more" in _import(capsys, drawn)[2]
-    path.unlink()
-    assert "put the exported picture back" in _import(capsys, drawn)[2]
-    path.write_bytes(exported)
-    assert _import(capsys, drawn)[0] == 0
-
-
-def test_a_changed_or_missing_ct_is_told(drawn, capsys):
-    ct = drawn / "ct" / "P1.nrrd"
-    kept = ct.read_bytes()
-    write_ct(ct, seed=99)
-    assert "is not the one of which P1_L1.png was exported" in _import(capsys, drawn)[2]
-    ct.unlink()
-    assert "cannot be opened" in _import(capsys, drawn)[2]
-    ct.write_bytes(kept)
-    assert _import(capsys, drawn)[0] == 0
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        lambda text: text[: len(text) // 2],
-        lambda text: text.replace("osteoscreen-slice-image/1", "osteoscreen-slice-image/9"),
-        lambda text: text.replace('"slice_index": 20', '"slice_index": 2000'),
-        lambda text: text.replace('"P1_L1.png"', '"../P1_L1.png"'),
-        lambda text: text.replace('"subject": "P1"', '"subject": "Doe^John"'),
-        lambda text: text.replace('"ct_shape": [', '"ct_shape": ["x",'),
-    ],
-)
-def test_a_damaged_sidecar_is_told(drawn, capsys, change):
-    path = drawn / "slices" / "P1_L1.slice.json"
-    path.write_text(change(path.read_text()))
-    code, _, error = _import(capsys, drawn)
-    assert code == 4
-    assert "P1_L1.slice.json cannot be used" in error
-    assert "export the slice again" in error
+    assert import_drawn(capsys, drawn)[0] == 0
 
 
 # -- several subjects, and a manifest that is there
 
 
 def test_the_good_are_imported_and_the_bad_left_out(tmp_path, capsys):
-    folder = _drawn(_drawn(tmp_path, capsys, name="P1"), capsys, name="P2")
+    folder = export_and_draw(export_and_draw(tmp_path, capsys, name="P1"), capsys, name="P2")
     write_geojson(folder / "drawn" / "P2_L2.geojson", feature(ellipse("L2"), "Stroma"))
     write_geojson(folder / "drawn" / "P9_L1.geojson", feature(ellipse("L1")))
-    code, said, _ = _import(capsys, folder)
+    code, said, _ = import_drawn(capsys, folder)
     assert code == 1
     assert said.splitlines()[0] == "P1: L1 and L2"
     assert "left out: P2: P2_L2.geojson, annotation 1 has the class 'Stroma'" in said
@@ -366,13 +212,13 @@ def test_the_good_are_imported_and_the_bad_left_out(tmp_path, capsys):
 
 
 def test_cells_that_are_filled_in_are_kept_or_refused(drawn, capsys):
-    assert _import(capsys, drawn)[0] == 0
+    assert import_drawn(capsys, drawn)[0] == 0
     manifest = drawn / "set" / "subjects.csv"
     row = read_manifest(manifest)[0]
     own = Subject("P1", sex="F", bmd_l1=130.0, l1_z_mm=row.l1_z_mm + 0.4)
     other = Subject("P0", sex="M")
     write_manifest([other, own], manifest)
-    assert _import(capsys, drawn)[0] == 0
+    assert import_drawn(capsys, drawn)[0] == 0
     rows = read_manifest(manifest)
     assert rows[0] == other
     assert (rows[1].sex, rows[1].bmd_l1, rows[1].l1_z_mm) == ("F", 130.0, own.l1_z_mm)
@@ -383,30 +229,30 @@ def test_cells_that_are_filled_in_are_kept_or_refused(drawn, capsys):
         ({"ct": "ct/other"}, "names the CT ct/other, and the pictures are of another"),
     ):
         write_manifest([Subject("P1", **cells)], manifest)
-        code, _, error = _import(capsys, drawn)
+        code, _, error = import_drawn(capsys, drawn)
         assert (code, says in error) == (4, True), error
 
 
 def test_one_level_is_imported_and_not_lost_again(drawn, capsys):
-    code, said, _ = _import(capsys, drawn, drawn / "drawn" / "P1_L1.geojson")
+    code, said, _ = import_drawn(capsys, drawn, drawn / "drawn" / "P1_L1.geojson")
     assert code == 0
     assert "note: P1: no outline of L2" in said
     assert read_manifest(drawn / "set" / "subjects.csv")[0].l2_z_mm is None
-    assert "P1.seg.nrrd holds L1 already" in _import(capsys, drawn, drawn / "drawn" / "P1_L2.geojson")[2]
-    assert _import(capsys, drawn)[0] == 0
+    assert "P1.seg.nrrd holds L1 already" in import_drawn(capsys, drawn, drawn / "drawn" / "P1_L2.geojson")[2]
+    assert import_drawn(capsys, drawn)[0] == 0
     assert set(read_vertebrae(drawn / "set" / "masks" / "P1.seg.nrrd", ["L1", "L2"])) == {"L1", "L2"}
 
 
 def test_two_drawings_of_one_picture_are_told(drawn, capsys):
     shutil.copy(drawn / "drawn" / "P1_L1.geojson", drawn / "drawn" / "P1_L1.png.geojson")
-    assert "two GeoJSON files for P1_L1.png; keep the right one" in _import(capsys, drawn)[2]
+    assert "two GeoJSON files for P1_L1.png; keep the right one" in import_drawn(capsys, drawn)[2]
 
 
 def test_wrong_paths_are_told(drawn, capsys, tmp_path):
-    assert "There is no GeoJSON at" in _import(capsys, drawn, drawn / "none.geojson")[2]
+    assert "There is no GeoJSON at" in import_drawn(capsys, drawn, drawn / "none.geojson")[2]
     (tmp_path / "empty").mkdir()
-    assert "There is no GeoJSON there" in _import(capsys, drawn, tmp_path / "empty")[2]
-    code, _, error = _run(
+    assert "There is no GeoJSON there" in import_drawn(capsys, drawn, tmp_path / "empty")[2]
+    code, _, error = run_dataset(
         capsys, "import-qupath", drawn / "drawn", "--slices", tmp_path / "empty", "-o", tmp_path / "set"
     )
     assert (code, "holds no exported slice" in error) == (2, True)
@@ -426,7 +272,7 @@ def test_export_refuses_what_makes_no_sense(tmp_path, capsys):
         (("--l1", "#20", "--subject", "Doe^John"), "A subject cannot be called"),
         (("--l1", "#20", "--window", "100", "100"), "The window goes from"),
     ):
-        code, _, error = _run(capsys, "export-slices", ct, *words, *out)
+        code, _, error = run_dataset(capsys, "export-slices", ct, *words, *out)
         assert (code, says in error) == (2, True), error
     assert not (tmp_path / "out").exists()
 
@@ -435,10 +281,10 @@ def test_a_picture_is_not_replaced_by_another(tmp_path, capsys):
     ct = tmp_path / "a.nrrd"
     write_ct(ct)
     words = ("export-slices", ct, "--subject", "P1", "-o", tmp_path / "out")
-    assert _run(capsys, *words, "--l1", "#20")[0] == 0
+    assert run_dataset(capsys, *words, "--l1", "#20")[0] == 0
     before = (tmp_path / "out" / "P1_L1.png").read_bytes()
-    assert _run(capsys, *words, "--l1", "#20")[0] == 0
-    code, _, error = _run(capsys, *words, "--l1", "#19")
+    assert run_dataset(capsys, *words, "--l1", "#20")[0] == 0
+    code, _, error = run_dataset(capsys, *words, "--l1", "#19")
     assert (code, "is the sidecar of another picture" in error) == (2, True)
     assert (tmp_path / "out" / "P1_L1.png").read_bytes() == before
     assert np.asarray(Image.open(tmp_path / "out" / "P1_L1.png")).shape == (SIDE, SIDE)
@@ -452,7 +298,10 @@ def test_real_outlines_come_back(shared_data, tmp_path, capsys):
                 if item["level"] in ("L1", "L2") and item["z_ras_mm"] in (-291.51, -330.75)}  # fmt: skip
     assert set(outlines) == {"L1", "L2"}
     words = [f"--{level.lower()}={item['z_ras_mm']}" for level, item in outlines.items()]
-    assert _run(capsys, "export-slices", source / "dicom", *words, "--subject", "P1", "-o", tmp_path / "slices")[0] == 0
+    assert (
+        run_dataset(capsys, "export-slices", source / "dicom", *words, "--subject", "P1", "-o", tmp_path / "slices")[0]
+        == 0
+    )
     rings = {}
     for level, item in outlines.items():
         points = np.array(item["polygon_ras_mm"])
@@ -460,7 +309,7 @@ def test_real_outlines_come_back(shared_data, tmp_path, capsys):
         rings[level] = (ijk[:, :2] + 0.5).tolist()
         path = tmp_path / "drawn" / f"P1_{level}.geojson"
         write_geojson(path, feature([*rings[level], rings[level][0]], level))
-    assert _import(capsys, tmp_path)[0] == 0
+    assert import_drawn(capsys, tmp_path)[0] == 0
     masks = read_vertebrae(tmp_path / "set" / "masks" / "P1.seg.nrrd", ["L1", "L2"])
     for level, item in outlines.items():
         k = ct.geometry.nearest_slice(item["z_ras_mm"])
@@ -469,7 +318,7 @@ def test_real_outlines_come_back(shared_data, tmp_path, capsys):
         assert mask.sum() == pytest.approx(ring.area, rel=0.01)
         j, i = np.nonzero(mask)
         np.testing.assert_allclose([i.mean() + 0.5, j.mean() + 0.5], [ring.centroid.x, ring.centroid.y], atol=0.1)
-    assert _run(capsys, "build", tmp_path / "set")[0] == 0
-    code, said, _ = _run(capsys, "check", tmp_path / "set")
+    assert run_dataset(capsys, "build", tmp_path / "set")[0] == 0
+    code, said, _ = run_dataset(capsys, "check", tmp_path / "set")
     assert code == 0, said
     assert "scanned at another tube voltage" in said
