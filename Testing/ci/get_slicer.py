@@ -21,8 +21,8 @@ from typing import Any
 
 #: Answers /find?os=...&stability=... with a JSON document: download_url, sha512, name, version, revision.
 SERVER = "https://download.slicer.org"
-#: sys.platform -> the server's name for it, and what its package is called here.
-PLATFORMS = {"linux": ("linux", "slicer.tar.gz"), "darwin": ("macosx", "slicer.dmg"), "win32": ("win", "slicer.exe")}
+#: sys.platform -> the server's name for it, and what its package is called here: not as the program beside it.
+PLATFORMS = {"linux": ("linux", "package.tar.gz"), "darwin": ("macosx", "package.dmg"), "win32": ("win", "package.exe")}
 CHUNK = 1 << 20
 
 
@@ -65,6 +65,7 @@ def unpack(package: Path, folder: Path) -> Path:
         return _only(folder.glob("Slicer.exe"), package)
     if package.suffix == ".dmg":
         mounted = folder / "mounted"
+        mounted.mkdir()
         subprocess.run(["hdiutil", "attach", "-nobrowse", "-quiet", "-mountpoint", mounted, package], check=True)
         app = _only(mounted.glob("*.app"), package)
         shutil.copytree(app, folder / app.name, symlinks=True)
