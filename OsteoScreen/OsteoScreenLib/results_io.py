@@ -121,9 +121,13 @@ def read_result(path: str | os.PathLike[str]) -> ScreeningResult:
     try:
         document = json.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
-        raise InputError(f"The result {path} cannot be read: {error.strerror or error}.") from error
+        raise InputError(
+            f"The result {path} cannot be read: {(error.strerror or str(error)).lower()}; check the path."
+        ) from error
     except ValueError as error:
-        raise InputError(f"The result {path} is not a JSON file: {error}.") from error
+        raise InputError(
+            f"The result {path} is not a JSON file ({error}); give a result.json that OsteoScreen wrote."
+        ) from error
     return from_dict(document)
 
 

@@ -76,9 +76,11 @@ def load_calibration(path: str | os.PathLike[str]) -> UserCalibration:
     try:
         document = json.loads(Path(path).read_text(encoding="utf-8"), parse_constant=_refuse_constant)
     except OSError as error:
-        raise InputError(f"The calibration {path} cannot be read: {error.strerror or error}.") from error
+        raise InputError(
+            f"The calibration {path} cannot be read: {(error.strerror or str(error)).lower()}; check the path."
+        ) from error
     except (ValueError, RecursionError) as error:
-        raise InputError(f"The calibration {path} is not a JSON file: {error}.") from error
+        raise InputError(f"The calibration {path} is not a JSON file ({error}); mend it there.") from error
     problem = _problem(document)
     if problem:
         raise InputError(f"The calibration {path} is not valid: {problem}.")

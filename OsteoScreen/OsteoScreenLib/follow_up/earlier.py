@@ -44,8 +44,8 @@ def read_earlier(path: str | os.PathLike[str]) -> EarlierStudy:
         with place.open("rb") as file:
             begins = file.read(_DICOM_AT + len(_DICOM_MARK))
     except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise InputError(f"The earlier result {place} cannot be read: {reason}.") from error
+        reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+        raise InputError(f"The earlier result {place} cannot be read: {reason.lower()}; check the path.") from error
     return _from_report(place) if begins[_DICOM_AT:] == _DICOM_MARK else _from_json(place)
 
 

@@ -54,7 +54,7 @@ class BundleFiles:
     def _read_from_folder(self, name: str) -> bytes:
         file = self.path / name
         if not file.is_file():
-            raise BundleError(f"The bundle {self.path} has no {name}.")
+            raise BundleError(f"The bundle {self.path} has no {name}; name the folder or the zip that holds it.")
         size = file.stat().st_size
         if size > LIMITS[name]:
             raise BundleError(f"{name} of the bundle {self.path} is too large ({size} bytes).")
@@ -77,7 +77,7 @@ def open_files(path: Path) -> BundleFiles:
     if path.is_dir():
         return BundleFiles(path)
     if not path.exists():
-        raise BundleError(f"There is no bundle at {path}.")
+        raise BundleError(f"There is no bundle at {path}; check the path.")
     if not path.is_file():
         raise BundleError(f"{path} is neither a folder nor a zip file.")
     try:

@@ -230,7 +230,7 @@ def _by_path(name_or_path: str | os.PathLike[str]) -> Bundle:
     if path.exists():
         return open_bundle(path)
     if len(path.parts) > 1 or path.suffix == ".zip":
-        raise BundleError(f"There is no bundle at {path}.")
+        raise BundleError(f"There is no bundle at {path}; check the path.")
     raise _unknown(str(name_or_path))
 
 
