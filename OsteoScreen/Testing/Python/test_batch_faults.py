@@ -3,14 +3,18 @@ an undisturbed run."""
 
 from __future__ import annotations
 
+import itertools
 import os
 import random
+import shutil
 import signal
 import threading
 import time
+from dataclasses import replace
 
 import pytest
 from batch_archive import PATIENCE_S, children, complaints, events, finished_ids, results, rows, waited
+from phantom_ct import CENTRES
 
 from OsteoScreenLib.batch.study import State
 
@@ -118,6 +122,77 @@ def test_an_interrupted_batch_says_so_and_goes_on(archive, undisturbed, tmp_path
     assert State.RUNNING not in {row.state for row in rows(out).values()}
     assert archive.run(out, "--workers=2").returncode == 0
     assert results(out) == undisturbed
+
+
+def test_a_second_driver_is_refused_and_the_first_goes_on_undisturbed(archive, undisturbed, tmp_path):
+    out = tmp_path / "out"
+    first = archive.start(out, "--workers=1")
+    waited(lambda: finished_ids(out) or first.poll() is not None)
+    second = archive.run(out, "--workers=1")
+    assert first.poll() is None, "the first one was done before the second came"
+    assert (second.returncode, second.stdout) == (1, "")
+    assert second.stderr.startswith(f"osteoscreen: Another batch works on {out} (process {first.pid} on ")
+    _, complained = first.communicate(timeout=PATIENCE_S)
+    assert (first.returncode, complaints(complained)) == (0, "")
+    assert results(out) == undisturbed
+    assert [line["event"] for line in events(out) if line["event"].startswith("driver")] == [
+        "driver begun",
+        "driver ended",
+    ]
+
+
+def test_a_corrupt_dicom_in_every_tenth_study_costs_that_study_alone(archive, undisturbed, tmp_path):
+    """Twenty studies; in the tenth every file is cut short, in the twentieth that of one slice."""
+    many, out = replace(archive, studies=20), tmp_path / "out"
+    like = {study_id: archive.ids[n % archive.studies] for n, study_id in enumerate(many.ids)}
+    scans = {study_id: archive.scan(other) for study_id, other in like.items()}
+    for study_id, share in (("case-009", 1 / 3), ("case-019", 1 / 2)):
+        scans[study_id] = shutil.copytree(scans[study_id], tmp_path / study_id)
+        files = sorted(scans[study_id].iterdir())
+        for path in files if study_id == "case-009" else [files[CENTRES["L1"]]]:
+            path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
+    done = many.run(out, "--workers=2", manifest=many.manifest("tenth.csv", ct=lambda study_id: str(scans[study_id])))
+    assert (done.returncode, done.stderr) == (0, "")
+    found = results(out)
+    corrupt = found.pop("case-009"), found.pop("case-019")
+    # But for the seal, which says how a study was asked for.
+    assert {study_id: told[:-1] for study_id, told in found.items()} == {
+        study_id: undisturbed[like[study_id]][:-1] for study_id in found
+    }
+    assert corrupt[0] == ("failed", "InputError", {})
+    assert corrupt[1][0] == "screened", "it was told to, by --force"
+    refusing = [check for check in corrupt[1][5]["eligibility"] if check["check"] == "files"]
+    assert [(check["outcome"], check["value"]) for check in refusing] == [("refuse", 1)]
+
+
+WEAR = """
+if event == "subprocess.Popen" and "OsteoScreenLib.batch.apart" in sys.modules:
+    apart = sys.modules["OsteoScreenLib.batch.apart"]
+    apart.MOST_STUDIES, apart.MOST_GROWTH_MB = 3, 200.0
+if event == "open" and "batch.child" in " ".join(sys.orig_argv) and "scans/case-" in str(args[0]):
+    study = str(args[0]).partition("scans/")[2][:8]
+    if study not in vars(sys).setdefault("_studies", []):
+        sys._studies.append(study)
+        with open(os.environ["SERVED"], "a") as log:
+            log.write(f"{study} {os.getpid()}\\n")
+        if study == "case-001":
+            sys._kept = b"1" * 400_000_000
+"""
+
+
+def test_a_child_is_replaced_when_it_has_grown_and_when_it_has_done_its_share(
+    archive, undisturbed, tmp_path, monkeypatch
+):
+    served, out = tmp_path / "served", tmp_path / "out"
+    monkeypatch.setenv("SERVED", str(served))
+    done = archive.with_fault(tmp_path / "fault", WEAR).run(out, "--workers=1", "--in-flight=1")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert results(out) == undisturbed
+    assert {row.tries for row in rows(out).values()} == {1}
+    children_of = [line.split() for line in served.read_text().splitlines()]
+    assert [study for study, _ in children_of] == archive.ids
+    # The first grew with its second study, the second one did the three that a child may do here.
+    assert [len(list(group)) for _, group in itertools.groupby(pid for _, pid in children_of)] == [2, 3, 1]
 
 
 def _is_alive(pid: int) -> bool:

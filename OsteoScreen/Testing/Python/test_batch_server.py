@@ -58,7 +58,7 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
     monkeypatch.setenv("OSTEOSCREEN_DICOMWEB_PASSWORD", PASSWORD)
     monkeypatch.delenv("OSTEOSCREEN_DICOMWEB_TOKEN", raising=False)
     yield folder
-    assert not list(folder.glob("*fetched*"))
+    assert not [path for path in folder.rglob("*") if "fetched" in path.name or path.suffix == ".dcm"]
 
 
 def check_nothing_is_told(out: Path, shelf: Shelf) -> None:
