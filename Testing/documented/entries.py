@@ -53,20 +53,22 @@ TINY_LOCALISATION: dict[str, Any] = {
 }  # fmt: skip
 
 
-def trained(run: str, settings: dict[str, Any], *before: Maker) -> How:
+def trained(run: str, settings: dict[str, Any]) -> How:
     """How a training into the folder ``run`` is run: with a tiny configuration."""
-    return How({f"-o {run}": f"-o {run} --config tiny.json"}, (inputs.tiny("tiny.json", settings), *before))
+    return How({f"-o {run}": f"-o {run} --config tiny.json"}, (inputs.tiny("tiny.json", settings),))
 
 
 #: The real CT of the documented evaluations that takes least.
 TWO = "../shared/data/acrin-nsclc-fdg-pet-042 ../shared/data/totalsegmentator-example"
 THREE = f"{TWO} ../shared/data/totalsegmentator-dicom"
+SAMPLE = "OsteoScreen/Resources/SampleData/OsteoScreenSimulatedCT.nrrd"
 LEAST = "../shared/data/totalsegmentator-example"
 
 COMMANDS: dict[str, How] = {
     # -- screening
     "python3 run.py demo": How(elsewhere="Testing/test_demo.py"),
     "python3 run.py test": How(elsewhere="Testing/test_run.py"),
+    "python3 run.py test -k levels": How(elsewhere="Testing/test_run.py"),
     "python3 run.py screen CT -o OUT --l1=-812.5 --l2=-846": How(),
     "python3 run.py screen CT -o OUT --l1=auto --l2=auto": How(before=(inputs.abdominal_ct,)),
     "python3 run.py screen CT -o OUT --l1=-291.5 --l2=-330.7 --write dicom": How(),
@@ -75,6 +77,14 @@ COMMANDS: dict[str, How] = {
     "osteoscreen screen CT -o OUT --l1=-291.5 --l2=-330.7 --write all --with-identity": How(),
     "osteoscreen screen CT -o OUT --l1=-291.5 --l2=-330.7 --calibration FILE --earlier THEN/result.json "
     "--earlier THEN/sr.dcm": How(),
+    "python3 run.py screen CT -o OUT --l1=-291.5 --l2=-330.7 --calibration calibration.json": How(),
+    "python3 run.py screen ../shared/data/acrin-nsclc-fdg-pet-042/dicom -o OUT --l1=-291.5 --l2=-330.7": How(),
+    # -- the tutorial
+    f"python3 run.py screen {SAMPLE} -o OUT --l1=auto --l2=auto": How(),
+    f"python3 run.py screen {SAMPLE} -o OUT --l1=auto --l2=auto --age 67 --sex F": How(),
+    'python3 run.py decide OUT --accept --by "A. Reader"': How(before=(inputs.sample_result,)),
+    'python3 run.py decide OUT --correct --by "A. Reader" --l2=-442': How(before=(inputs.sample_result,)),
+    f"python3 run.py screen {SAMPLE} -o OUT2 --l1=-412.2 --l2=-441.8 --age 67 --sex F --write pdf,csv": How(),
     # -- the reader's decision
     'osteoscreen decide OUT --accept --by "Dr. N. N." --comment "Both bodies whole"': How(before=(inputs.screened,)),
     'osteoscreen decide OUT --discard --by "Dr. N. N." --comment "Sclerosis of L2"': How(),
@@ -128,21 +138,19 @@ COMMANDS: dict[str, How] = {
     "python3 run.py simulate trunks -o TRUNKS --count 20": How({"--count 20": "--count 1"}),
     "python3 run.py train segmentation --data DATA -o RUN": trained("RUN", TINY_SEGMENTATION),
     "python3 run.py train segmentation --data DATASET -o RUN": trained("RUN", TINY_SEGMENTATION),
-    "python3 run.py evaluate segmentation --data DATA --model RUN/bundle -o OUT": How(),
+    "python3 run.py evaluate segmentation --data DATA --model RUN/bundle -o OUT2": How(),
+    "python3 run.py evaluate segmentation --data VAL --model RUN/bundle -o OUT": How(),
     "python3 run.py train classification --data COHORT -o RUN2": How(
         elsewhere=f"{TRAINING}test_classification_training.py"
     ),
-    "python3 run.py evaluate classification --data COHORT --model RUN2/bundle -o OUT2": How(
+    "python3 run.py evaluate classification --data COHORT --model RUN2/bundle -o OUT3": How(
         elsewhere=f"{TRAINING}test_evaluation_classification.py"
     ),
-    "python3 run.py train localisation --data TRUNKS -o RUN3": trained(
-        "RUN3", TINY_LOCALISATION, inputs.gone("TRUNKS")
-    ),
-    "python3 run.py evaluate localisation --data CT… --model RUN3/bundle -o OUT3 --most 200": How(
-        {"CT…": LEAST, "--most 200": "--most 1"}
+    "python3 run.py train localisation --data STORE -o RUN3": trained("RUN3", TINY_LOCALISATION),
+    "python3 run.py evaluate localisation --data CT --model RUN3/bundle -o OUT4 --most 200": How(
+        {"--data CT ": f"--data {LEAST} ", "--most 200": "--most 1"}
     ),
     "python3 run.py models list": How(),
-    "python3 run.py benchmark": How(elsewhere=f"{ENGINE}test_benchmark.py"),
     "torchrun --standalone --nproc-per-node 4 -m OsteoScreenTrainingLib.cli.train segmentation --data DATASET -o RUN "
     "--preset study": How(elsewhere=f"{TRAINING}test_control_training.py"),
 }

@@ -132,13 +132,15 @@ def scan(at: Desk) -> None:
     write_ct(at.empty("scan"), documented_height(at.text))
 
 
-def two_volumes(at: Desk) -> None:
-    """The two files of the script for Slicer, under /data there and beside the commands here."""
+def volumes(at: Desk) -> None:
+    """The files of a script for Slicer, which are under /data there and beside the commands here."""
     (at.path / "data").mkdir()
-    heights = re.findall(r"/data/(\w+)\.nrrd\", (-?[\d.]+), (-?[\d.]+)", at.text)
-    assert len(heights) == 2
-    for name, l1, _ in heights:
-        sitk.WriteImage(image(person().hu, ijk_to_ras(float(l1))), str(at.path / "data" / f"{name}.nrrd"))
+    # What lies nearest after a path is where its L1 is.
+    for name in sorted(set(re.findall(r"/data/(\w+)\.nrrd", at.text))):
+        found = re.search(rf'/data/{name}\.nrrd"(?:(?!/data/).)*?(-\d[\d.]*)', at.text, re.DOTALL)
+        assert found, f"the script does not say where L1 of {name}.nrrd is"
+        volume = image(person().hu, ijk_to_ras(float(found.group(1))))
+        sitk.WriteImage(volume, str(at.path / "data" / f"{name}.nrrd"))
     at.words["/data/"] = f"{at.path / 'data'}/"
 
 
@@ -169,7 +171,8 @@ def calibration(at: Desk) -> None:
         "scanner": "SIMULATED", "kvp": 120, "kernel": "STANDARD", "date": today.isoformat(),
         "expires": (today + datetime.timedelta(days=200)).isoformat(),
     }  # fmt: skip
-    (at.path / "FILE").write_text(json.dumps(document), encoding="utf-8")
+    for name in ("FILE", "calibration.json"):
+        (at.path / name).write_text(json.dumps(document), encoding="utf-8")
 
 
 def earlier(at: Desk) -> None:
@@ -198,6 +201,13 @@ def edited_outline(at: Desk) -> None:
     for key in read.GetMetaDataKeys():
         smaller.SetMetaData(key, read.GetMetaData(key))
     sitk.WriteImage(smaller, str(path), True)
+
+
+def sample_result(at: Desk) -> None:
+    """The result of the tutorial's CT."""
+    sample_data(at)
+    scan = "OsteoScreen/Resources/SampleData/OsteoScreenSimulatedCT.nrrd"
+    at.run("screen", scan, "-o", "OUT", "--l1=-412.2", "--l2=-435", "--device", "cpu")
 
 
 def manifest(at: Desk) -> None:
@@ -234,6 +244,11 @@ def subjects(at: Desk) -> None:
         writer = csv.DictWriter(file, list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)
+
+
+def unseen_slices(at: Desk) -> None:
+    """Slices to score a network on."""
+    at.run("simulate", "slices", "-o", "VAL", "--count", "4", "--seed", "1000")
 
 
 def drawing(at: Desk) -> None:
@@ -355,13 +370,21 @@ def pacs(at: Desk) -> None:
     shutil.rmtree(at.path / "CT")
 
 
+def sample_data(at: Desk) -> None:
+    """The part of the clone that the tutorial's CT lies in."""
+    (at.path / "OsteoScreen").symlink_to(REPOSITORY / "OsteoScreen", target_is_directory=True)
+
+
 #: The names that stand for an input wherever a command has one that no command before it made.
 INPUTS: dict[str, Maker] = {
     "CT": ct,
     "SEG": segmentation,
     "FILE": calibration,
+    "calibration.json": calibration,
     "THEN": earlier,
     "MANIFEST": manifest,
     "DATASET": subjects,
+    "VAL": unseen_slices,
     "DRAWN.geojson": drawing,
+    "OsteoScreen": sample_data,
 }
