@@ -51,33 +51,45 @@ def run(words: list[str], environment: dict[str, str], timeout_s: float) -> str:
         return f"Slicer did not end in {timeout_s:.0f} s and was killed."
 
 
-def main(arguments: list[str]) -> int:
-    """Run a script in Slicer; returns 0 where its marker is in the log, else 1."""
-    parser = argparse.ArgumentParser(description="Start Slicer with a script and fail unless its marker comes.")
-    parser.add_argument("script", type=Path)
-    parser.add_argument("words", nargs="*", help="for the script")
-    parser.add_argument("--slicer", default=os.environ.get("SLICER"), help="the program (default: $SLICER)")
-    parser.add_argument("--modules", type=Path, default=REPOSITORY, help="the folder of the modules")
-    parser.add_argument("--settings", action="store_true", help="with settings and extensions, without --testing")
-    parser.add_argument("--timeout", type=float, default=1800, metavar="S", help="default: %(default)s")
-    given = parser.parse_args(arguments)
-    if not given.slicer:
-        parser.error("name the program with --slicer, or in SLICER.")
+def passes(given: argparse.Namespace, words: list[str]) -> bool:
+    """Run the script with ``words`` in a Slicer of its own, show its log, and tell whether its marker is there."""
     word = secrets.token_hex(8)
     further = [path for path in os.environ.get("SLICER_MODULE_PATHS", "").split(os.pathsep) if path]
     paths = [str(given.modules.resolve() / module) for module in MODULES] + further
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "log.txt"
-        environment = {LOG: str(log), WORD: word, WORDS: "\n".join(given.words)}
+        environment = {LOG: str(log), WORD: word, WORDS: "\n".join(words)}
         ended = run(command(given.slicer, given.script.resolve(), paths, given.settings), environment, given.timeout)
         said = log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
     # On Windows nothing of what Slicer prints comes here, so the script's own log is shown.
     print(said, end="")
-    print(ended)
-    if f"OSTEOSCREEN-CI {word} passed" in said.splitlines():
-        return 0
-    print("run_in_slicer.py: the script did not come to its end with all well.", file=sys.stderr)
-    return 1
+    print(ended, flush=True)
+    return f"OSTEOSCREEN-CI {word} passed" in said.splitlines()
+
+
+def main(arguments: list[str]) -> int:
+    """Run a script in Slicer; returns 0 where its marker is in the log, else 1."""
+    parser = argparse.ArgumentParser(description="Start Slicer with a script and fail unless its marker comes.")
+    parser.add_argument("script", type=Path)
+    parser.add_argument("words", nargs="*", help="for the script")
+    parser.add_argument(
+        "--each", action="store_true", help="a Slicer of its own for each word, as CTest does for tests"
+    )
+    parser.add_argument("--slicer", default=os.environ.get("SLICER"), help="the program (default: $SLICER)")
+    parser.add_argument("--modules", type=Path, default=REPOSITORY, help="the folder of the modules")
+    parser.add_argument("--settings", action="store_true", help="with settings and extensions, without --testing")
+    parser.add_argument("--timeout", type=float, default=1800, metavar="S", help="of one start (default: %(default)s)")
+    given = parser.parse_intermixed_args(arguments)
+    if not given.slicer:
+        parser.error("name the program with --slicer, or in SLICER.")
+    if given.each and not given.words:
+        parser.error("--each takes words.")
+    starts = [[word] for word in given.words] if given.each else [given.words]
+    failed = [words for words in starts if not passes(given, words)]
+    for words in failed:
+        told = f"{given.script.name} {' '.join(words)}".strip()
+        print(f"run_in_slicer.py: {told} did not come to its end with all well.", file=sys.stderr)
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":

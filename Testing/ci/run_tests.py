@@ -1,4 +1,4 @@
-"""In Slicer: run the modules' tests, or those files that are named: run_tests.py [FILE ...]."""
+"""In Slicer: run those of the modules' tests that are named by file, or all: run_tests.py [FILE ...]."""
 
 import glob
 import os
@@ -14,7 +14,7 @@ REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__f
 def files():
     """Return the files of tests."""
     there = sorted(glob.glob(os.path.join(REPOSITORY, "*", "Testing", "Slicer", "*Test.py")))
-    named = reporting.words()
+    named = [os.path.basename(word) for word in reporting.words()]
     return [path for path in there if not named or os.path.basename(path) in named]
 
 
