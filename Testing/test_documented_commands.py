@@ -12,6 +12,7 @@ import re
 import shlex
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,8 @@ BLOCKS = blocks()
 SHELL = [block for block in BLOCKS if block.is_shell]
 #: Pages whose code is parts of the program, put in their places and tried by tests of their own.
 ELSEWHERE = {REPOSITORY / "Docs" / "extending.md"}
+#: What the last command of a block prints, where a block of text after it says so.
+PRINTED = {before: after.text for before, after in pairwise(BLOCKS) if before.is_shell and after.language == "text"}
 #: A block that stands on two pages is run once.
 DIFFERENT = list({tuple(block.commands()): block for block in SHELL}.values())
 OURS = ("python3 run.py ", "osteoscreen ")
@@ -90,18 +93,21 @@ def test_the_commands_of_a_block_run(
     monkeypatch.setenv("OSTEOSCREEN_SETTINGS", str(tmp_path / "settings"))
     with inputs.desk(tmp_path, block.text) as at:
         monkeypatch.chdir(at.path)
+        printed = ""
         for command in block.commands():
             how = COMMANDS.get(command)
-            if how is None:
-                continue  # told by the test above, once
-            run(at, command, how, capsys)
+            if how is not None:  # else it was told by the test above, once
+                printed = run(at, command, how, capsys)
+    missing = [line for line in PRINTED.get(block, "").splitlines() if line not in printed]
+    assert missing == [], printed
 
 
-def run(at: inputs.Desk, command: str, how: How, capsys: pytest.CaptureFixture[str]) -> None:
+def run(at: inputs.Desk, command: str, how: How, capsys: pytest.CaptureFixture[str]) -> str:
+    """Run a command as its entry says; returns what it printed."""
     short = shortened(command, how)
     if how.elsewhere:
         check_words(short)
-        return
+        return ""
     if "../shared/" in short and not (at.path.parent / "shared").exists():
         pytest.skip("the real CT is not on this machine")
     prepare(at, short, how)
@@ -113,6 +119,7 @@ def run(at: inputs.Desk, command: str, how: How, capsys: pytest.CaptureFixture[s
     assert code == how.code, f"{command}\n{said.out[-1500:]}{said.err[-3000:]}"
     for output in (words[k + 1] for k, word in enumerate(words[:-1]) if word == "-o"):
         assert (at.path / output).exists(), f"{command} left no {output}"
+    return said.out
 
 
 # -- configurations, scripts and programs that stand in blocks of their own
