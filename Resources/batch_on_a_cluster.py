@@ -36,7 +36,7 @@ def main() -> int:
         try:
             _submit(cluster, arguments.jobs)
         except (RuntimeError, OSError) as error:
-            print(f"The jobs could not be submitted. {_last_words(error)}", file=sys.stderr)
+            print(f"The jobs could not be submitted. {_words(error)}", file=sys.stderr)
             return 1
         command = [sys.executable, "-m", "OsteoScreenLib", "batch", *arguments.batch]
         with subprocess.Popen([*command, "--scheduler", cluster.scheduler_address]) as batch:
@@ -140,10 +140,10 @@ def _running_jobs(cluster: Any) -> set[str]:
     return {name for name, group in groups.items() if alive & {f"{name}{suffix}" for suffix in group}}
 
 
-def _last_words(error: Exception) -> str:
-    """Return what the queue's own command said last; its headings end in a colon."""
-    lines = [line for line in str(error).splitlines() if line.strip() and not line.endswith(":")]
-    return lines[-1] if lines else ""
+def _words(error: Exception) -> str:
+    """Return on one line what the queue's own command wrote, or all that is known where it wrote nothing."""
+    whole = str(error)
+    return " ".join((whole.partition("stderr:\n")[2].strip() or whole).split())
 
 
 if __name__ == "__main__":
