@@ -122,6 +122,24 @@ def run(at: inputs.Desk, command: str, how: How, capsys: pytest.CaptureFixture[s
     return said.out
 
 
+CARDS = sorted((REPOSITORY / "OsteoScreen" / "Resources" / "Models").glob("*/bundle.json"))
+
+
+@pytest.mark.parametrize("path", CARDS, ids=lambda path: path.parent.name)
+def test_a_shipped_card_says_what_for_on_what_and_how_to_repeat_it(
+    path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    description = json.loads(path.read_text(encoding="utf-8"))
+    assert main(["models", "show", path.parent.name]) == 0
+    card = capsys.readouterr().out
+    for said in (description["intended_use"], description["training"]["data"], description["training"]["limits"]):
+        assert said in card
+    assert description["metrics"]
+    for command in description["commands"]:
+        assert command in card
+        check_words(command)
+
+
 # -- configurations, scripts and programs that stand in blocks of their own
 
 

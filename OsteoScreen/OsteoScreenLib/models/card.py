@@ -22,6 +22,8 @@ def card(bundle: Bundle) -> str:
     lines = [f"# {bundle.name} {bundle.version}", ""]
     if description.get("description"):
         lines += [description["description"], ""]
+    if description.get("intended_use"):
+        lines += [f"Intended use: {description['intended_use']}", ""]
     lines += [
         f"- Role: {bundle.role}",
         f"- Architecture: {bundle.architecture['name']} ({_inline(bundle.architecture['parameters']) or 'defaults'})",
@@ -38,6 +40,8 @@ def card(bundle: Bundle) -> str:
     details = {key: value for key, value in description["training"].items() if key not in ("data", "kind")}
     lines += [f"- {key}: {_text(value)}" for key, value in details.items()] + ([""] if details else [])
     lines += ["## Metrics", "", *_metrics(description["metrics"]), ""]
+    if description.get("commands"):
+        lines += ["What repeats them:", "", "```", *description["commands"], "```", ""]
     lines += ["Research use only: not a medical device, and its results are not a diagnosis.", ""]
     return "\n".join(lines)
 
