@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -54,15 +54,12 @@ _MINIMUM_RIDGE_HU = 30.0
 _MINIMUM_LEAD = 1.05
 _ANOTHER_MM = 6.0
 
-BodyFinder = Callable[[npt.NDArray[np.float32]], "tuple[float, float] | None"]
-"""Given a slice's HU (rows, columns), the body's middle as (row, column), or None."""
-
 
 @dataclass(frozen=True)
 class _Fit:
-    """A pair of endplates: its score, the middle's offset along the axis, the tilts, and the weaker ridge in HU."""
+    """A pair of endplates: the middle's offset along the axis, their distance, the axis (3,) in RAS, the weaker ridge
+    in HU, and how much better it is than any other vertebra's (a ratio)."""
 
-    score: float
     offset_mm: float
     height_mm: float
     axis: npt.NDArray[np.float64]
@@ -74,25 +71,33 @@ class _Fit:
         return self.ridge_hu >= _MINIMUM_RIDGE_HU and self.lead >= _MINIMUM_LEAD
 
 
-def snap_to_centre(
-    ct: CT,
-    level: Level,
-    xy_ras: tuple[float, float] | None = None,
-    body_mask: npt.NDArray | None = None,
-    *,
-    find: BodyFinder | None = None,
-) -> Level:
+class Snapped(NamedTuple):
+    """A level on the slice half-way between its endplates, and the axis from one to the other: (3,) unit vector, RAS.
+
+    The axis points up; it is one of the few that are tried, 3 degrees apart forward and 6 sideways.
+    """
+
+    level: Level
+    axis: npt.NDArray[np.float64]
+
+
+def snap_to_centre(ct: CT, level: Level, xy_ras: tuple[float, float] | None = None) -> Level:
     """The level moved to the slice half-way between the endplates of the vertebra that its slice crosses.
 
-    Where the body lies on the level's slice is told by ``xy_ras`` (R and A in mm), by ``body_mask`` (rows, columns,
-    true or above 0.5 in the body), by ``find`` (a callable that looks for it), or else found by its shape. At most
+    Where the body lies on the level's slice is told by ``xy_ras`` (R and A in mm), or else found by its shape. At most
     42 mm of slices on either side are decoded, 27 mm where the slice is near the middle already.
 
     Raises `UsageError`, saying what to do, where the body or its endplates cannot be told clearly, or the scan ends
     within the vertebra. The result's ``set_by`` is "snapped"; whether a reader confirmed the level is left as it was.
     """
+    return snap_with_axis(ct, level, xy_ras).level
+
+
+def snap_with_axis(ct: CT, level: Level, xy_ras: tuple[float, float] | None = None) -> Snapped:
+    """The level as `snap_to_centre` moves it, with its body's axis; raises as that does."""
     k = level.slice_index
-    seed = _seed(ct, k, xy_ras, body_mask, find, level.name)
+    row, column = _body_at(ct, k, level.name) if xy_ras is None else _pixel_at(ct, k, xy_ras)
+    seed = ct.geometry.ras(column, row, k)
     fit = _fit_endplates(ct, seed)
     if fit is None or not fit.is_clear:
         raise UsageError(
@@ -102,29 +107,8 @@ def snap_to_centre(
     middle = seed + fit.offset_mm * fit.axis
     slices = ct.geometry.shape[0]
     snapped = int(np.clip(round(float(ct.geometry.ijk(middle)[2])), 0, slices - 1))
-    return replace(level, z_mm=ct.geometry.slice_z(snapped), slice_index=snapped, set_by="snapped")
-
-
-def _seed(
-    ct: CT,
-    k: int,
-    xy_ras: tuple[float, float] | None,
-    body_mask: npt.NDArray | None,
-    find: BodyFinder | None,
-    name: str,
-) -> npt.NDArray[np.float64]:
-    """RAS of the body's middle on slice k."""
-    geometry = ct.geometry
-    if xy_ras is not None:
-        row, column = _pixel_at(ct, k, xy_ras)
-    elif body_mask is not None:
-        mask = np.asarray(body_mask) > 0.5
-        if not mask.any():
-            raise UsageError(f"The outline of {name} is empty, so it cannot be snapped; outline the body first.")
-        row, column = (float(value) for value in ndimage.center_of_mass(mask))
-    else:
-        row, column = _found(ct, k, find, name)
-    return geometry.ras(column, row, k)
+    moved = replace(level, z_mm=ct.geometry.slice_z(snapped), slice_index=snapped, set_by="snapped")
+    return Snapped(moved, fit.axis)
 
 
 def _pixel_at(ct: CT, k: int, xy_ras: tuple[float, float]) -> tuple[float, float]:
@@ -135,20 +119,15 @@ def _pixel_at(ct: CT, k: int, xy_ras: tuple[float, float]) -> tuple[float, float
     return float(row), float(column)
 
 
-def _found(ct: CT, k: int, find: BodyFinder | None, name: str) -> tuple[float, float]:
-    hu = ct.slice(k)
-    if find is not None:
-        place = find(hu)
-        if place is not None:
-            return place
-    else:
-        body = find_body(hu, ct.geometry.pixel_spacing_mm)
-        if body is not None and body.is_clear:
-            return body.row, body.column
-    raise UsageError(
-        f"No vertebral body is seen clearly on slice #{k} of {name}, so it cannot be snapped; choose a slice through "
-        "the body, or give the centre slice without snapping."
-    )
+def _body_at(ct: CT, k: int, name: str) -> tuple[float, float]:
+    """Row and column, as fractions, of the middle of the body that is seen on slice k."""
+    body = find_body(ct.slice(k), ct.geometry.pixel_spacing_mm)
+    if body is None or not body.is_clear:
+        raise UsageError(
+            f"No vertebral body is seen clearly on slice #{k} of {name}, so it cannot be snapped; choose a slice "
+            "through the body, or give the centre slice without snapping."
+        )
+    return body.row, body.column
 
 
 def _cut_hint(ct: CT, seed: npt.NDArray[np.float64]) -> str:
@@ -227,7 +206,7 @@ def _best_fit(
         return None
     another = float(scores[:, :, np.abs(positions - positions[at]) > _ANOTHER_MM].max(initial=0.0))
     lead = best / max(another, 1e-6)
-    return _Fit(best, float(positions[at]), float(_HEIGHTS_MM[n]), up[tilt], float(weaker[n, tilt, at]), lead)
+    return _Fit(float(positions[at]), float(_HEIGHTS_MM[n]), up[tilt], float(weaker[n, tilt, at]), lead)
 
 
 def _shifted(lines: npt.NDArray[np.float64], by_mm: float) -> npt.NDArray[np.float64]:

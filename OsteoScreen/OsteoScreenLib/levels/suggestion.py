@@ -7,12 +7,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
 from ..errors import UsageError
 from ..localisation.spine import LocalisedSpine, LocalisedVertebra
 from ..results import Level
 from .chosen import level_at
-from .snapping import snap_to_centre
+from .snapping import snap_with_axis
 
 if TYPE_CHECKING:
     from ..ct import CT
@@ -24,6 +25,13 @@ CONFIDENT = 0.95
 #: localiser's place is kept. On 200 simulated trunks 95 % of the localiser's own centres were within 1.2 mm along the
 #: spine; allowed to move 10 mm, snapping put 10 of 252 levels more than 4 mm off, allowed this, one.
 MOST_SNAPPED_MM = 4.0
+#: Weight of the axis between a body's own endplates against that through its neighbours' centres. On 170 bodies T12 to
+#: L3 of 64 simulated trunks (set 51, 3 mm slices) the tilt so told is off with an SD of 1.9 degrees, by 4.4 at most in
+#: 95 %; by the neighbours alone 2.1 and 4.3, by the endplates alone 4.1 and 9.8, by the direction of the centre line at
+#: the body 3.0 and 6.4. The endplates take part because real discs are wedged: in acrin-nsclc-fdg-pet-042 (shared data)
+#: L1 and L2 lean by about 15 and 9 degrees as read from their endplates; 18 and 16 are told, by the neighbours alone 21
+#: and 20, by the centre line 30 and 6.
+ENDPLATES_WEIGHT = 0.5
 
 
 @dataclass(frozen=True)
@@ -32,7 +40,8 @@ class SuggestedLevel:
 
     level : on its slice; ``set_by`` "suggested", not confirmed
     probability : that the vertebra has this name
-    tilt_deg : angle between the body's axis and the slices' normal; the slice cuts the body so much askew
+    tilt_deg : angle between the body's axis and the slices' normal, known to about 4 degrees; the slice cuts the body
+        so much askew
     snapped : whether the slice is half-way between endplates that were seen on the scan itself, or where the localiser
         estimates the body's centre
     """
@@ -100,15 +109,20 @@ def level_of(ct: CT, vertebra: LocalisedVertebra) -> SuggestedLevel:
     centre = np.array(vertebra.centre)
     k = int(np.clip(round(float(ct.geometry.ijk(centre)[2])), 0, slices - 1))
     found = level_at(ct, k, vertebra.name, "suggested", confirmed=False)
+    axis = _unit(np.subtract(vertebra.upper, vertebra.lower))
     snapped = False
     try:
-        moved = snap_to_centre(ct, found, (vertebra.centre[0], vertebra.centre[1]))
+        moved = snap_with_axis(ct, found, (vertebra.centre[0], vertebra.centre[1]))
     except UsageError:
         pass
     else:
-        snapped = abs(moved.z_mm - vertebra.centre[2]) <= MOST_SNAPPED_MM
-        found = replace(moved, set_by="suggested") if snapped else found
-    axis = np.array(vertebra.upper) - np.array(vertebra.lower)
-    axis = axis / max(float(np.linalg.norm(axis)), 1e-6)
+        snapped = abs(moved.level.z_mm - vertebra.centre[2]) <= MOST_SNAPPED_MM
+        if snapped:
+            found = replace(moved.level, set_by="suggested")
+            axis = _unit(axis + ENDPLATES_WEIGHT * moved.axis)
     tilt = float(np.degrees(np.arccos(np.clip(abs(axis @ ct.geometry.normal), 0.0, 1.0))))
     return SuggestedLevel(found, vertebra.probability, tilt, snapped)
+
+
+def _unit(vector: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    return vector / max(float(np.linalg.norm(vector)), 1e-6)

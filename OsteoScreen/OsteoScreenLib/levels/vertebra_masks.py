@@ -16,7 +16,7 @@ import SimpleITK as sitk
 from scipy import ndimage
 
 from ..ct.geometry import LPS_TO_RAS, Geometry, canonical
-from ..errors import InputError, UsageError
+from ..errors import InputError, UsageError, system_reason
 from .dicom_seg import is_dicom, read_dicom_seg
 from .label_names import NamedLabel, nifti_labels, segment_labels
 from .names import HEAD_TO_FOOT, vertebra_named
@@ -67,11 +67,14 @@ def read_vertebrae(path: str | os.PathLike[str], names: Sequence[str]) -> dict[s
     `UsageError` where there is nothing at ``path``.
     """
     place = Path(path)
-    if place.is_dir():
-        return _read_folder(place, names)
-    if not place.is_file():
-        raise UsageError(f"There is no segmentation at {place}; check the path.")
-    return _read_file(place, names)
+    try:
+        if place.is_dir():
+            return _read_folder(place, names)
+        if not place.is_file():
+            raise UsageError(f"There is no segmentation at {place}; check the path.")
+        return _read_file(place, names)
+    except OSError as problem:
+        raise InputError(f"The segmentation {place} cannot be opened: {system_reason(problem)}.") from problem
 
 
 def _read_folder(folder: Path, names: Sequence[str]) -> dict[str, VertebraMask]:

@@ -30,6 +30,7 @@ CUT_MM = 1.5
 TEMPERATURE = 4.0
 #: A vertebra that rather bears ribs than none: half.
 EVEN = 0.5
+UPRIGHT = np.array([0.0, 0.0, 1.0])
 #: A whole naming shifted by one is told where everything could be so named.
 _SHIFTS = (-1, 1)
 
@@ -103,7 +104,8 @@ def name_spine(sighting: Sighting | None, temperature: float = TEMPERATURE) -> L
         return nothing_found("No vertebral body is seen in the scan.")
     posterior = sighting.decode(temperature)
     kept = [n for n, name in enumerate(posterior.names) if name is not None]
-    vertebrae = tuple(_vertebra(sighting, posterior, n) for n in kept)
+    axes = _axes([sighting.profile.place(sighting.candidates[n].t) for n in kept])
+    vertebrae = tuple(_vertebra(sighting, posterior, n, axis) for n, axis in zip(kept, axes, strict=True))
     namings = _namings(posterior, kept)
     begins = sacrum_begins(sighting.profile)
     sacrum = float(sighting.profile.place(begins)[2]) if begins is not None else None
@@ -133,7 +135,20 @@ def scan_ends(evidence: Evidence, profile: Profile) -> tuple[float, float]:
     )
 
 
-def _vertebra(sighting: Sighting, posterior: ChainPosterior, n: int) -> LocalisedVertebra:
+def _axes(centres: Sequence[npt.NDArray[np.float64]]) -> list[npt.NDArray[np.float64]]:
+    """Return the unit vector up along each body, RAS: from the centre below it to that above.
+
+    The centre line's own direction at a body is unsteady; levels/suggestion.py says how much. A body alone is taken as
+    upright.
+    """
+    last = len(centres) - 1
+    spans = [centres[max(n - 1, 0)] - centres[min(n + 1, last)] for n in range(len(centres))] if last else [UPRIGHT]
+    return [span / max(float(np.linalg.norm(span)), 1e-6) for span in spans]
+
+
+def _vertebra(
+    sighting: Sighting, posterior: ChainPosterior, n: int, axis: npt.NDArray[np.float64]
+) -> LocalisedVertebra:
     profile, candidate, ends = sighting.profile, sighting.candidates[n], sighting.ends
     name = posterior.names[n]
     assert name is not None
@@ -141,14 +156,15 @@ def _vertebra(sighting: Sighting, posterior: ChainPosterior, n: int) -> Localise
     place = order.index(name)
     up = order[place - 1] if place else None
     down = order[place + 1] if place + 1 < len(order) else None
+    centre = profile.place(candidate.t)
     return LocalisedVertebra(
         name=name,
         probability=posterior.probability(n, name),
         up=(up, posterior.probability(n, up)) if up else None,
         down=(down, posterior.probability(n, down)) if down else None,
-        centre=_point(profile.place(candidate.t)),
-        upper=_point(profile.place(candidate.upper)),
-        lower=_point(profile.place(candidate.lower)),
+        centre=_point(centre),
+        upper=_point(centre + (candidate.t - candidate.upper) * axis),
+        lower=_point(centre + (candidate.t - candidate.lower) * axis),
         whole=candidate.upper >= ends[0] + CUT_MM and candidate.lower <= ends[1] - CUT_MM,
         ribs=candidate.ribbed,
     )

@@ -17,7 +17,8 @@ class LocalisedVertebra:
     name, probability : the name, and the probability that it is right
     up, down : the neighbouring names towards the head and the feet with the probability that one of them is right
         instead; None at the end of the spine
-    centre, upper, lower : RAS mm of the body's centre and of its endplates' centres, the endplates estimated
+    centre, upper, lower : RAS mm of the body's centre and of its endplates' centres; the endplates are estimated, on
+        the line through the body's centre that is parallel to that through its neighbours'
     whole : whether both endplates lie inside the scan
     ribs : probability of bearing a rib on the left, and on the right
     """
