@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import io
+import os
 import shutil
 import subprocess
 import sys
@@ -222,6 +223,17 @@ def test_an_import_inside_a_function_or_for_types_is_none_at_start_up(copy: Path
     late = "\nfrom typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import torch\ndef f():\n    import torch\n"
     with broken(copy, edit(MODULE, "\nimport slicer\n", f"\nimport slicer\n{late}")):
         assert CHECKS["imports"](Extension(copy)) == []
+
+
+@pytest.mark.skipif(os.name != "posix", reason="it makes a PATH of links")
+def test_no_compiler_is_needed(copy: Path, tmp_path: Path, monkeypatch) -> None:
+    for name in ("cmake", "make", "ninja", "git"):
+        if (program := shutil.which(name)) is not None:
+            (tmp_path / name).symlink_to(program)
+    if not (tmp_path / "cmake").exists():
+        pytest.skip("cmake is not on this machine")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert not [problem for problem in CHECKS["packaging"](Extension(copy)) if "cannot configure" in problem]
 
 
 def test_a_folder_that_is_no_extension_fails_without_a_traceback(tmp_path: Path, capsys) -> None:

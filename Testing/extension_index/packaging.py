@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections import Counter
 from dataclasses import dataclass
@@ -56,8 +57,10 @@ def configure(extension: Extension) -> Configured:
         )
         build = folder / "build"
         command = [cmake, "-S", str(extension.root), "-B", str(build), f"-DSlicer_DIR={there}", "-DBUILD_TESTING=ON"]
-        # No compiler is needed for Python, and none may be there.
-        command += ["-DCMAKE_C_COMPILER_WORKS=1", "-DCMAKE_CXX_COMPILER_WORKS=1"]
+        # No compiler is needed for Python, and none may be there: CMake is told not to look at what stands for it.
+        for language in ("C", "CXX"):
+            command += [f"-DCMAKE_{language}_COMPILER={Path(sys.executable).as_posix()}"]
+            command += [f"-DCMAKE_{language}_COMPILER_{what}=1" for what in ("FORCED", "ID_RUN", "WORKS")]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             raise RuntimeError(done.stderr.strip())
