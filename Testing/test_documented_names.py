@@ -16,7 +16,8 @@ sys.path.append(str(Path(__file__).resolve().parent))
 
 from documented.blocks import REPOSITORY, blocks_of, inline_code, pages, prose
 
-from OsteoScreenLib.cli.application import _command_modules
+from OsteoScreenLib import __version__  # noqa: E402
+from OsteoScreenLib.cli.application import _command_modules  # noqa: E402
 
 #: Options of programs that are not ours, and that of the importer which Docs/extending.md adds (--scanner).
 OTHERS = {
@@ -161,3 +162,9 @@ def test_every_language_of_a_block_is_one_that_tests_know() -> None:
     for page in pages():
         for block in blocks_of(page):
             assert block.language in ("", "text", "sh", "bash", "python", "json", "csv", "mermaid"), block.place
+
+
+def test_the_version_is_the_same_wherever_it_is_said() -> None:
+    cited = re.search(r"^version: (\S+)$", (REPOSITORY / "CITATION.cff").read_text(encoding="utf-8"), re.MULTILINE)
+    assert cited and cited.group(1) == __version__
+    assert f"## [{__version__}]" in (REPOSITORY / "CHANGELOG.md").read_text(encoding="utf-8")
