@@ -20,7 +20,7 @@ from OsteoScreenSlicerLib.ModuleTest import ModuleTest
 from OsteoScreenSlicerLib.Networks import ClassificationLogic, LocalisationLogic, SegmentationLogic
 from OsteoScreenSlicerLib.Options import PanelOptions
 from OsteoScreenSlicerLib.Outlines import ensureTerminology
-from OsteoScreenSlicerLib.Packages import Packages
+from OsteoScreenSlicerLib.Packages import REQUIREMENTS_FILE, Packages
 from OsteoScreenSlicerLib.Pacs import PacsLogic
 from OsteoScreenSlicerLib.Panels.DecisionSection import DecisionSection
 from OsteoScreenSlicerLib.Panels.EarlierSection import EarlierSection
@@ -34,7 +34,7 @@ from OsteoScreenSlicerLib.Panels.QueueSection import QueueSection
 from OsteoScreenSlicerLib.Panels.ResultSection import ResultSection
 from OsteoScreenSlicerLib.Panels.RunSection import RunSection
 from OsteoScreenSlicerLib.Panels.ScanSection import ScanSection
-from OsteoScreenSlicerLib.Panels.Shortcuts import makeShortcuts
+from OsteoScreenSlicerLib.Panels.Shortcuts import Shortcuts
 from OsteoScreenSlicerLib.Panels.SuggestSection import SuggestSection
 from OsteoScreenSlicerLib.PanelWidget import PanelWidget
 from OsteoScreenSlicerLib.Parameters import OsteoScreenParameterNode
@@ -79,7 +79,6 @@ class OsteoScreenWidget(PanelWidget):
     def __init__(self, parent=None):
         PanelWidget.__init__(self, parent)
         self._observed = []
-        self._shortcuts = []
 
     @property
     def volumeNode(self):
@@ -117,26 +116,26 @@ class OsteoScreenWidget(PanelWidget):
         self.updateTimer.setInterval(100)
         self.updateTimer.timeout.connect(self.updatePanel)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.NodeRemovedEvent, self.onModified)
-        self._shortcuts = makeShortcuts(self, self.parent)
+        self._shortcuts = Shortcuts(self)
+        self._shortcuts.switch(self.parent.isEntered)
         self.initializeParameterNode()
 
     def cleanup(self):
         """Called when the application closes, or the module is reloaded."""
         self.updateTimer.stop()
+        self._shortcuts.remove()
         self.levels.lines.clear()
         PanelWidget.cleanup(self)
         self.logic.shutDown()
 
     def enter(self):
         """Called each time the user opens the module."""
-        for shortcut in self._shortcuts:
-            shortcut.enabled = True
+        self._shortcuts.switch(True)
         PanelWidget.enter(self)
 
     def exit(self):
         """Called each time the user opens another module."""
-        for shortcut in self._shortcuts:
-            shortcut.enabled = False
+        self._shortcuts.switch(False)
         PanelWidget.exit(self)
 
     def onSceneStartClose(self, caller, event):
@@ -199,7 +198,7 @@ class OsteoScreenLogic(ScriptedLoadableModuleLogic):
         self.recentLog = RecentLog()
         LOGGER.addHandler(self.recentLog)
         LOGGER.setLevel("INFO")
-        self.packages = Packages()
+        self.packages = Packages(REQUIREMENTS_FILE)
         self.bundles = BundleLogic(self.packages)
         self.options = PanelOptions(self.bundles)
         self.ctReader = CtReader()

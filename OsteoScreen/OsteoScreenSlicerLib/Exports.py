@@ -13,7 +13,7 @@ from slicer.i18n import tr as _
 from . import Database
 from .Errors import ModuleError
 from .Networks import send
-from .Packages import ExtraPackages
+from .Packages import EXPORT_REQUIREMENTS, ExtraPackages
 from .Results import StudyResult, levelsNow
 from .Volumes import dicomFiles
 from .Worker import InProcessWorker
@@ -29,7 +29,7 @@ class ExportLogic:
     def __init__(self, tasks, classification):
         self._tasks = tasks
         self._classification = classification
-        self.packages = ExtraPackages("requirements-export.txt")
+        self.packages = ExtraPackages(EXPORT_REQUIREMENTS)
         # The DICOM objects that were made, by their folder, which is that of one result.
         self._objects = {}
 

@@ -17,24 +17,50 @@ from .Errors import MissingPackages
 # Networks are saved as safetensors and run by any PyTorch from this on (the engine's own requirement).
 TORCH_REQUIREMENT = ">=2.2"
 _RESOURCES = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "Resources")
-REQUIREMENTS_FILE = os.path.join(_RESOURCES, "requirements.txt")
+# What the networks need, what PDF and DICOM objects need, and what a PACS needs.
+REQUIREMENTS_FILE, EXPORT_REQUIREMENTS, PACS_REQUIREMENTS = (
+    os.path.join(_RESOURCES, name) for name in ("requirements.txt", "requirements-export.txt", "requirements-pacs.txt")
+)
 
 
-class Packages:
-    """The packages that a module needs beside PyTorch, as they are in this Slicer.
+class ExtraPackages:
+    """Packages that some of a module's wishes need; installed when a user first has one.
 
-    :param requirementsFile: path of the module's requirements.txt.
+    :param requirementsFile: path of their requirements.txt.
     :param requester: the module's name, for Slicer's own dialogs.
     """
 
-    def __init__(self, requirementsFile=REQUIREMENTS_FILE, requester="OsteoScreen"):
+    def __init__(self, requirementsFile, requester="OsteoScreen"):
         self._requirementsFile = requirementsFile
         self._requester = requester
 
     def missing(self):
         """Return the names of the packages that are not installed, without importing any of them."""
-        names = [] if isInstalled("torch") else ["PyTorch"]
-        return names + [name for name in requirementNames(self._requirementsFile) if not isInstalled(name)]
+        return [name for name in requirementNames(self._requirementsFile) if not isInstalled(name)]
+
+    def require(self):
+        """Raise MissingPackages where something is missing; nothing is installed."""
+        missing = self.missing()
+        if missing:
+            told = _("{packages} is not installed; the button for this in the {requester} panel installs it.")
+            raise MissingPackages(told.format(packages=", ".join(missing), requester=self._requester))
+
+    def install(self):
+        """Install what is missing, after Slicer has asked the user. Main thread only. Raises MissingPackages."""
+        _pipEnsure(self._requirementsFile, self._requester)
+
+    def ensure(self):
+        """Install what is missing, where something is; otherwise as ``install``."""
+        if self.missing():
+            self.install()
+
+
+class Packages(ExtraPackages):
+    """What a module's networks need: PyTorch, and the packages of a requirements.txt."""
+
+    def missing(self):
+        """Return the names of the packages that are not installed, without importing any of them."""
+        return ([] if isInstalled("torch") else ["PyTorch"]) + ExtraPackages.missing(self)
 
     def explanation(self):
         """Return what is missing and what the button does, in words; empty where nothing is missing."""
@@ -55,11 +81,8 @@ class Packages:
         """Raise MissingPackages where something is missing; nothing is installed."""
         missing = self.missing()
         if missing:
-            raise MissingPackages(
-                _('{packages} is not installed; press "Install" at the top of the {requester} panel.').format(
-                    packages=", ".join(missing), requester=self._requester
-                )
-            )
+            told = _('{packages} is not installed; press "Install" at the top of the {requester} panel.')
+            raise MissingPackages(told.format(packages=", ".join(missing), requester=self._requester))
 
     def install(self):
         """Install what is missing, after Slicer has asked the user. Main thread only.
@@ -70,7 +93,7 @@ class Packages:
             self._installTorch()
         else:
             self._checkTorch()
-        _pipEnsure(self._requirementsFile, self._requester)
+        ExtraPackages.install(self)
 
     def torch(self):
         """Return the module torch through PyTorchUtils, for use inside this process. Nothing is installed.
@@ -100,36 +123,6 @@ class Packages:
     def _pyTorchUtilsTorch():
         logic = _pyTorchLogic()
         return logic.torch if logic.torchInstalled() else None
-
-
-class ExtraPackages:
-    """Packages that one of a module's wishes needs, and screening does not; installed when a user first has it.
-
-    :param name: of the requirements file among the module's resources.
-    :param requester: the module's name, for Slicer's own dialogs.
-    """
-
-    def __init__(self, name, requester="OsteoScreen"):
-        self._requirementsFile = os.path.join(_RESOURCES, name)
-        self._requester = requester
-
-    def missing(self):
-        """Return the names of the packages that are not installed, without importing any of them."""
-        return [name for name in requirementNames(self._requirementsFile) if not isInstalled(name)]
-
-    def require(self):
-        """Raise MissingPackages where something is missing; nothing is installed."""
-        missing = self.missing()
-        if missing:
-            raise MissingPackages(
-                _("{packages} is not installed; the button for this in the {requester} panel installs it.").format(
-                    packages=", ".join(missing), requester=self._requester
-                )
-            )
-
-    def install(self):
-        """Install what is missing, after Slicer has asked the user. Main thread only. Raises MissingPackages."""
-        _pipEnsure(self._requirementsFile, self._requester)
 
 
 def damagedTorch(reason):

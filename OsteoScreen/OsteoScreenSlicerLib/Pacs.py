@@ -13,7 +13,7 @@ from slicer.i18n import tr as _
 from . import Database
 from .Errors import ModuleError
 from .Networks import send
-from .Packages import ExtraPackages
+from .Packages import PACS_REQUIREMENTS, ExtraPackages
 
 
 class PacsAccess:
@@ -59,7 +59,7 @@ class PacsLogic:
         self._worker = worker
         self._tasks = tasks
         self._exports = exports
-        self.packages = ExtraPackages("requirements-pacs.txt")
+        self.packages = ExtraPackages(PACS_REQUIREMENTS)
 
     @staticmethod
     def servers():

@@ -36,7 +36,7 @@ class OutlinesSection(Section):
         with self.attempt(_("The outlines could not be read.")):
             edited = self.logic.segmentation.edited(panel.volumeNode, panel.names)
         question = _("The outline of {levels} was edited. Replace it by the network's?")
-        if edited and not slicer.util.confirmYesNoDisplay(question.format(levels=" and ".join(edited))):
+        if edited and not slicer.util.confirmYesNoDisplay(question.format(levels=_(" and ").join(edited))):
             return
         panel.run.startNetworks(
             _("Outlining"),

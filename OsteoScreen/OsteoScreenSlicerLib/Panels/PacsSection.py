@@ -6,23 +6,22 @@ searched for, nor bring the address of a server that data and passwords would go
 
 import qt
 
-import slicer
 from slicer.i18n import tr as _
 
 from ..Pacs import PacsAccess
 from ..Words import inPanel
 from .CheckTable import fitHeight, toolTip
-from .Section import Section
+from .WorkSection import WorkSection
 
 _STORED = ("stored", "stored with a warning", "was there already", "was sent before")
 
 
-class PacsSection(Section):
+class PacsSection(WorkSection):
     """Talks to the server that is typed in, one thing at a time, beside what else runs."""
 
     def __init__(self, panel):
-        Section.__init__(self, panel)
-        self._running, self._studies, self._series = "", [], []
+        WorkSection.__init__(self, panel, panel.ui.pacsLabel, panel.ui.pacsProgressBar)
+        self._studies, self._series = [], []
         ui = self.ui
         ui.serverComboBox.addItems(self.logic.pacs.servers())
         ui.serverComboBox.setCurrentIndex(-1)
@@ -37,10 +36,13 @@ class PacsSection(Section):
         ui.pacsCancelButton.connect("clicked()", self.onCancel)
         self._showStudies([])
 
-    @property
-    def running(self):
-        """What is running, in words; empty where nothing is."""
-        return self._running
+    def packages(self):
+        """Return what talking to a server needs."""
+        return self.logic.pacs.packages
+
+    def stop(self):
+        """Stop what runs; what a server has taken already is remembered."""
+        self.logic.pacs.cancel()
 
     def update(self):
         """Show which server is meant, and what can be done with it now."""
@@ -63,7 +65,7 @@ class PacsSection(Section):
     def onServer(self):
         """Another server is meant: what the one before had is not there."""
         self._showStudies([])
-        self.ui.pacsLabel.text = ""
+        self.say("")
         self.update()
 
     def onFind(self):
@@ -76,7 +78,7 @@ class PacsSection(Section):
             "modality": "CT",
         }
         self._showStudies([])
-        self._start(
+        self.start(
             _("Finding studies"),
             lambda *callbacks: self.logic.pacs.startFinding(self.access(), wanted, *callbacks),
             self._onFound,
@@ -87,7 +89,7 @@ class PacsSection(Section):
         study = _chosen(self.ui.studiesTable, self._studies)
         self._showSeries([])
         if study is not None and not self._running:
-            self._start(
+            self.start(
                 _("Looking into the study"),
                 lambda *callbacks: self.logic.pacs.startLooking(self.access(), study["uid"], *callbacks),
                 self._onLooked,
@@ -96,7 +98,7 @@ class PacsSection(Section):
     def onFetch(self):
         """Fetch the chosen series into Slicer's DICOM database, and load it."""
         study, series = _chosen(self.ui.studiesTable, self._studies), self._chosenSeries()
-        self._start(
+        self.start(
             _("Fetching"),
             lambda *callbacks: self.logic.pacs.startFetching(self.access(), study["uid"], series["uid"], *callbacks),
             self._onFetched,
@@ -104,7 +106,7 @@ class PacsSection(Section):
 
     def onSend(self):
         """Send the result's DICOM objects to the server that the button names."""
-        self._start(
+        self.start(
             _("Sending"),
             lambda *callbacks: self.logic.pacs.startSending(self.access(), self.panel.volumeNode, *callbacks),
             self._onSent,
@@ -115,14 +117,7 @@ class PacsSection(Section):
         """Stop what is running."""
         if self._running:
             self.cancel()
-            self._say(_("Stopped; the same again goes on where it was."))
-
-    def cancel(self):
-        """Stop what is running, silently."""
-        self.logic.pacs.cancel()
-        self._running = ""
-        if self.panel.parameterNode is not None:
-            self.update()
+            self.say(_("Stopped; the same again goes on where it was."))
 
     def access(self):
         """Return which server is meant, and as whom."""
@@ -144,58 +139,22 @@ class PacsSection(Section):
         except Exception as error:  # half an address, while it is typed
             return "", inPanel(str(error))
 
-    def _start(self, what, begin, onDone, packages=()):
-        if self._running:
-            return
-        with self.attempt(_("{what} could not be started.").format(what=what)):
-            for needed in (self.logic.pacs.packages, *packages):
-                if needed.missing():
-                    needed.install()
-            self._running = what
-            self._say(_("{what} …").format(what=what))
-            self.ui.pacsProgressBar.maximum = 0
-            try:
-                begin(lambda found: self._finish(onDone, found), self._onError, self._onProgress)
-            except Exception:
-                self._running = ""
-                self._say("")
-                raise
-            finally:
-                self.update()
-
-    def _finish(self, onDone, found):
-        self._running = ""
-        onDone(found)
-        self.panel.updatePanel()
-
-    def _onError(self, _kind, text):
-        self._running = ""
-        text = inPanel(text)
-        self._say(_("✕ {text}").format(text=text))
-        self.panel.updatePanel()
-        slicer.util.errorDisplay(text, windowTitle=_("OsteoScreen"))
-
-    def _onProgress(self, step, done, total):
-        self.ui.pacsProgressBar.maximum = total
-        self.ui.pacsProgressBar.value = done
-        self._say(_("{step} …").format(step=step))
-
     def _onFound(self, found):
         studies, more = found
         self._forgetPassword()
         self._showStudies(studies)
         told = _("Studies with CT: {count}.") if studies else _("No study with CT fits; change what is searched for.")
         told = told.format(count=len(studies))
-        self._say(told + (" " + _("There are more; narrow the search.") if more else ""))
+        self.say(told + (" " + _("There are more; narrow the search.") if more else ""))
 
     def _onLooked(self, series):
         self._showSeries(series)
-        self._say(_("Choose a series, and press Fetch and load."))
+        self.say(_("Choose a series, and press Fetch and load."))
 
     def _onFetched(self, volumeNode):
         # The panel may have been left meanwhile, and follows no parameter node then.
         self.logic.getParameterNode().inputVolume = volumeNode
-        self._say(_("✓ {name} is in Slicer's DICOM database, and chosen as the CT.").format(name=volumeNode.GetName()))
+        self.say(_("✓ {name} is in Slicer's DICOM database, and chosen as the CT.").format(name=volumeNode.GetName()))
 
     def _onSent(self, results):
         self._forgetPassword()
@@ -206,16 +165,13 @@ class PacsSection(Section):
         stored = sum(each["outcome"] in _STORED for each in results)
         told = _("✓ All {total} objects are on {host}.") if stored == len(results) else _("✕ {stored} of {total} sent.")
         lines.insert(0, told.format(stored=stored, total=len(results), host=self._host()[0]))
-        self._say("\n".join(lines))
+        self.say("\n".join(lines))
 
     def _forgetPassword(self):
         """Empty the password, once the keyring has it."""
         if self.ui.keepCredentialsCheckBox.checked and self.ui.pacsPasswordLineEdit.text:
             self.ui.pacsUserLineEdit.text = self.ui.pacsPasswordLineEdit.text = ""
             self.ui.keepCredentialsCheckBox.checked = False
-
-    def _say(self, text):
-        self.ui.pacsLabel.text = text
 
     def _chosenSeries(self):
         return _chosen(self.ui.seriesTable, self._series)

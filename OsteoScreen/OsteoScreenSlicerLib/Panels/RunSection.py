@@ -1,27 +1,28 @@
 """The middle of the panel: Screen and Cancel, how far the work is, and what came of it."""
 
-import slicer
 from slicer.i18n import tr as _
 
 from ..Levels import StudyLevels
 from ..Results import unconfirmed
 from ..Words import inPanel
-from .Section import Section
+from .WorkSection import WorkSection
 
 
-class RunSection(Section):
-    """Starts work in the worker process, one thing at a time, and says what becomes of it."""
+class RunSection(WorkSection):
+    """Has the chosen CT screened, and says for the whole panel what became of the last thing."""
 
     def __init__(self, panel):
-        Section.__init__(self, panel)
-        self._running = ""
+        WorkSection.__init__(self, panel, panel.ui.statusLabel, panel.ui.progressBar)
         self.ui.screenButton.connect("clicked()", self.onScreen)
         self.ui.cancelButton.connect("clicked()", self.onCancel)
 
-    @property
-    def running(self):
-        """What is running, in words; empty where nothing is."""
-        return self._running
+    def packages(self):
+        """Return what the networks need."""
+        return self.logic.packages
+
+    def stop(self):
+        """Stop what runs in the worker process."""
+        self.logic.cancel()
 
     def update(self):
         """Show what can be pressed now, and why not where it cannot."""
@@ -51,31 +52,6 @@ class RunSection(Section):
             return str(error)
         return ""
 
-    def start(self, what, begin, onDone, packages=()):
-        """Begin work, unless something runs already.
-
-        :param what: the work in words.
-        :param begin: called with (onDone, onError, onProgress); returns at once.
-        :param onDone: called with what was found, once it is in the scene.
-        :param packages: Packages.ExtraPackages that the work needs beside those of screening.
-        """
-        if self._running:
-            return
-        with self.attempt(_("{what} could not be started.").format(what=what)):
-            for needed in (self.logic.packages, *packages):
-                if needed.missing():
-                    needed.install()
-            self._running = what
-            self.say(_("{what} …").format(what=what))
-            self.ui.progressBar.maximum = 0
-            try:
-                begin(lambda found: self._finish(onDone, found), self._onError, self._onProgress)
-            except Exception:
-                self._running = ""
-                raise
-            finally:
-                self.update()
-
     def startNetworks(self, what, network, optionsOf, onDone):
         """Have one of the networks' jobs about the chosen CT done in the worker process; otherwise as ``start``.
 
@@ -91,10 +67,6 @@ class RunSection(Section):
             onDone,
         )
 
-    def say(self, text):
-        """Show what became of the last work."""
-        self.ui.statusLabel.text = text
-
     def onScreen(self):
         """Outline, measure and classify: what was edited is measured as edited."""
         self.screen(_("Screening"))
@@ -109,18 +81,6 @@ class RunSection(Section):
             self.cancel()
             self.say(_("Cancelled; nothing was changed."))
 
-    def cancel(self):
-        """Stop what is running, silently."""
-        self.logic.cancel()
-        self._running = ""
-        if self.panel.parameterNode is not None:
-            self.update()
-
-    def _finish(self, onDone, found):
-        self._running = ""
-        onDone(found)
-        self.panel.updatePanel()
-
     def _onResult(self, result):
         if result.status == "refused":
             reasons = " ".join(check.message for check in result.eligibility if check.outcome == "refuse")
@@ -131,15 +91,3 @@ class RunSection(Section):
             _("✓ Screened on {device} in {seconds:.1f} s.").format(device=device, seconds=seconds)
             + unconfirmed(result.levels)
         )
-
-    def _onError(self, kind, text):
-        self._running = ""
-        text = inPanel(text)
-        self.say(_("✕ {text}").format(text=text))
-        self.panel.updatePanel()
-        slicer.util.errorDisplay(text, windowTitle=_("OsteoScreen"))
-
-    def _onProgress(self, step, done, total):
-        self.ui.progressBar.maximum = total
-        self.ui.progressBar.value = done
-        self.say(_("{step} …").format(step=step))

@@ -7,25 +7,48 @@ import slicer
 from ..StudyNodes import LEVEL_NAMES
 
 
-def makeShortcuts(panel, parent):
-    """Return the panel's shortcuts (QShortcut), off; a press on a button that is off does nothing.
+class Shortcuts:
+    """The panel's shortcuts (QShortcut), off to begin with; a press does nothing where the button is off.
 
     :param panel: the module's widget, with its sections.
-    :param parent: the Qt widget that they belong to where there is no main window.
     """
-    ui, levels = panel.ui, panel.levels
-    keys = {
+
+    def __init__(self, panel):
+        once, repeated = _buttons(panel)
+        parent = slicer.util.mainWindow() or panel.parent
+        self._made = [_shortcut(key, button, parent, key in repeated) for key, button in {**repeated, **once}.items()]
+
+    def __iter__(self):
+        return iter(self._made)
+
+    def switch(self, on):
+        """Turn all of them on or off."""
+        for shortcut in self._made:
+            shortcut.enabled = on
+
+    def remove(self):
+        """Take them away from the window that they belong to."""
+        self.switch(False)
+        for shortcut in self._made:
+            shortcut.deleteLater()
+        self._made = []
+
+
+def _buttons(panel):
+    """Return {key: button} of the keys that press once, and of those that repeat while they are held down."""
+    ui = panel.ui
+    repeated = {
         "Shift+Up": ui.namesUpButton,
         "Shift+Down": ui.namesDownButton,
         "Ctrl+Return": ui.screenButton,
         "Esc": ui.cancelButton,
     }
     for number, name in enumerate(LEVEL_NAMES, start=1):
-        widgets = levels.widgets[name]
-        keys[f"Alt+{number}"] = widgets.useCurrentButton
-        keys[f"Alt+Shift+{number}"] = widgets.goToButton
-        keys[f"Ctrl+Alt+{number}"] = widgets.snapButton
-        keys[f"Ctrl+Shift+{number}"] = widgets.confirmCheckBox
+        widgets = panel.levels.widgets[name]
+        repeated[f"Alt+{number}"] = widgets.useCurrentButton
+        repeated[f"Alt+Shift+{number}"] = widgets.goToButton
+        repeated[f"Ctrl+Alt+{number}"] = widgets.snapButton
+        repeated[f"Ctrl+Shift+{number}"] = widgets.confirmCheckBox
     # A key that is held down must not run through the cases of a queue.
     once = {
         "C": ui.confirmShownButton,
@@ -33,8 +56,7 @@ def makeShortcuts(panel, parent):
         "Shift+N": ui.queueSkipButton,
         "Shift+B": ui.queueBackButton,
     }
-    parent = slicer.util.mainWindow() or parent
-    return [_shortcut(key, button, parent, key in keys) for key, button in {**keys, **once}.items()]
+    return once, repeated
 
 
 def _shortcut(key, button, parent, repeats):

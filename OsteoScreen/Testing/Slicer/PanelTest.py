@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sys
 import tempfile
 from unittest import mock
 
@@ -103,6 +104,32 @@ class PanelTest(OsteoScreenTestCase):
         self.assertTrue(StudyLevels(volume).isConfirmed("L1"))
         slicer.util.selectModule("Data")
         self.assertFalse(any(shortcut.enabled for shortcut in shortcuts.values()))
+
+    def test_reload_takes_the_library_anew_and_leaves_no_process_and_no_key_behind(self):
+        library = {name: module for name, module in sys.modules.items() if name.split(".")[0] in self.widget.LIBRARIES}
+        # The other tests hold on to the library as it was.
+        self.addCleanup(slicer.util.reloadScriptedModule, "OsteoScreen")
+        self.addCleanup(sys.modules.update, library)
+        volume = self.choose(self.phantom())
+        StudyLevels(volume).setSlice("L1", L1_SLICE)
+        before = self.widget
+        before.ui.useL2CheckBox.checked = False
+        before.ui.screenButton.click()
+        self.waitUntilDone()
+        before.onReload()
+        self.widget = slicer.util.getModuleWidget("OsteoScreen")
+        self.ui = self.widget.ui
+        self.settle()
+        self.assertIsNot(sys.modules["OsteoScreenSlicerLib.Errors"], library["OsteoScreenSlicerLib.Errors"])
+        self.assertFalse(before.logic.workerProcess.running)
+        self.assertIn("set by hand", self.ui.l1StatusLabel.text)
+        shortcuts = [child for child in slicer.util.mainWindow().children() if child.className() == "QShortcut"]
+        keys = [shortcut.key.toString() for shortcut in shortcuts if shortcut.enabled]
+        self.assertEqual(sorted(keys), sorted(shortcut.key.toString() for shortcut in self.widget._shortcuts))
+        self.assertTrue(all(shortcut.enabled for shortcut in self.widget._shortcuts))
+        self.ui.screenButton.click()
+        self.waitUntilDone()
+        self.assertIn("Screened", self.ui.statusLabel.text)
 
     def test_edit_opens_the_segment_editor_on_the_outlines(self):
         volume = self.choose(self.phantom())

@@ -123,8 +123,7 @@ class EvaluateSection(JobsSection):
     def onRegister(self):
         """Add the bundle to those that OsteoScreen offers."""
         with self.attempt(_("The bundle could not be added."), waitCursor=True):
-            if self.logic.packages.missing():
-                self.logic.packages.install()
+            self.logic.packages.ensure()
             from OsteoScreenTrainingLib.control.exporting import register
 
             bundle = register(self.panel.parameterNode.runFolder, self.card())

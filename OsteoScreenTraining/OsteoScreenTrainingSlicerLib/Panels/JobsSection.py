@@ -30,8 +30,7 @@ class JobsSection(Section):
         :param what: the job in words.
         """
         with self.attempt(_("{what} could not be started.").format(what=what)):
-            if self.logic.packages.missing():
-                self.logic.packages.install()
+            self.logic.packages.ensure()
             Jobs.start(arguments, folder)
             self.panel.run.say(_("{what} …").format(what=what))
         self.panel.updatePanel()
