@@ -16,8 +16,8 @@ sys.path.append(str(Path(__file__).resolve().parent))
 
 from documented.blocks import REPOSITORY, blocks_of, inline_code, pages, prose
 
-from OsteoScreenLib import __version__  # noqa: E402
-from OsteoScreenLib.cli.application import _command_modules  # noqa: E402
+from OsteoScreenLib import __version__
+from OsteoScreenLib.cli.application import _command_modules
 
 #: Options of programs that are not ours, and that of the importer which Docs/extending.md adds (--scanner).
 OTHERS = {
