@@ -144,10 +144,24 @@ def test_a_command_that_does_not_look_is_interrupted(start, tmp_path):
     assert not (folder / "stop").exists()
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no signals")
+def test_a_command_whose_starter_ignores_interrupts_is_interrupted_too(start, tmp_path):
+    folder = tmp_path / "job"
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # as in a shell's background
+    try:
+        start([*LONG, tmp_path / "slices"], folder)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    await_file(tmp_path / "slices")
+    request_stop(folder)
+    assert await_state(folder, "paused").exit_code == 130
+
+
 #: Swallows the first interrupt, and waits without waking: a lock that nobody gives back.
 SWALLOWING = """
-import pathlib, sys, threading
+import pathlib, signal, sys, threading
 from OsteoScreenTrainingLib.control import commanded
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background process ignores it
 commanded._PATIENCE_S, commanded._AGAIN_S = 0.1, 0.5
 job = pathlib.Path(sys.argv[1])
 (job / "stop").touch()
