@@ -16,7 +16,7 @@ from .extension import Extension
 BROUGHT_BY_SLICER = {"slicer", "vtk", "vtkmodules", "SimpleITK", "numpy", "scipy", "qt", "ctk"}
 ALLOWED = BROUGHT_BY_SLICER | sys.stdlib_module_names
 #: Names of calls that read, write, start or fetch something.
-EFFECTS = {"open", "read_text", "read_bytes", "write_text", "urlopen", "urlretrieve", "run", "Popen", "system", "get"}
+EFFECTS = {"open", "read_text", "read_bytes", "write_text", "urlopen", "urlretrieve", "run", "Popen", "system"}
 #: What Slicer knows to install packages with; a name of it beside torch is what reviewers refuse.
 INSTALLERS = {"pip_install", "pip_ensure"}
 
