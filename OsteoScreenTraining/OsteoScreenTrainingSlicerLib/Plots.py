@@ -1,6 +1,7 @@
 """Tables and plots in the scene: the learning curve, the BMD of a data set, ROC curves.
 
-Each plot is a chart with a table and a series a line, found again by name, so that a live curve is updated in place.
+Each plot is a chart with a table and a series a line, found again by their names, so that a live curve is updated in
+place.
 """
 
 import numpy as np
@@ -44,11 +45,14 @@ def showCurves(name, lines, titles, bars=False):
     """Plot lines {title: (x values, y values)}, each of its own length; return the chart node."""
     kind = slicer.vtkMRMLPlotSeriesNode
     chart = _named("vtkMRMLPlotChartNode", name)
+    known = {series.GetName(): series for series in _seriesOf(chart)}
     with slicer.util.NodeModify(chart):
         chart.RemoveAllPlotSeriesNodeIDs()
         for number, (title, (xs, ys)) in enumerate(lines.items()):
             table = showTable(f"{name}: {title}", {titles[1]: xs, title: ys})
-            series = _named("vtkMRMLPlotSeriesNode", f"{name}: {title}")
+            series = known.get(title) or slicer.mrmlScene.AddNewNodeByClass("vtkMRMLPlotSeriesNode")
+            # The legend shows the names as they are, so that they are not made unique.
+            series.SetName(title)
             series.SetAndObserveTableNodeID(table.GetID())
             series.SetXColumnName(titles[1])
             series.SetYColumnName(title)
@@ -63,9 +67,8 @@ def showCurves(name, lines, titles, bars=False):
 
 
 def bring(chart):
-    """Show a chart in a plot view."""
-    manager = slicer.app.layoutManager()
-    manager.setLayout(slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpPlotView)
+    """Show a chart in a plot view, which has the window to itself: its legend would cover a small one."""
+    slicer.app.layoutManager().setLayout(slicer.vtkMRMLLayoutNode.SlicerLayoutOneUpPlotView)
     applicationLogic = slicer.app.applicationLogic()
     applicationLogic.GetSelectionNode().SetActivePlotChartID(chart.GetID())
     applicationLogic.PropagatePlotChartSelection()
@@ -81,6 +84,10 @@ def rocCurve(truth, scores):
     last = np.r_[np.flatnonzero(np.diff(scores)), len(scores) - 1]
     positives, negatives = np.cumsum(truth)[last], np.cumsum(~truth)[last]
     return np.r_[0, negatives / max(negatives[-1], 1)], np.r_[0, positives / max(positives[-1], 1)]
+
+
+def _seriesOf(chart):
+    return [chart.GetNthPlotSeriesNode(index) for index in range(chart.GetNumberOfPlotSeriesNodes())]
 
 
 def _column(title, values):

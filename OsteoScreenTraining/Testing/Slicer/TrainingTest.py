@@ -163,5 +163,7 @@ class PlotsTest(TrainingTestCase):
         for _time in range(2):
             Plots.showLines("Curve", columns, "step", ("Curve", "step", "loss"))
         self.assertEqual(slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLPlotChartNode"), 1)
+        series = slicer.util.getNodesByClass("vtkMRMLPlotSeriesNode")
+        self.assertEqual([each.GetName() for each in series], ["loss", "DSC"], "as the legend shows them")
         table = slicer.mrmlScene.GetFirstNode("Curve: DSC", "vtkMRMLTableNode")
         self.assertEqual(table.GetNumberOfRows(), 1)
