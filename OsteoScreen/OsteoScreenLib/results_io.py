@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from .errors import InputError, OsteoScreenError
+from .errors import InputError, OsteoScreenError, system_reason
 from .printable import printable
 from .results import (
     SCHEMA,
@@ -121,9 +121,7 @@ def read_result(path: str | os.PathLike[str]) -> ScreeningResult:
     try:
         document = json.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
-        raise InputError(
-            f"The result {path} cannot be read: {(error.strerror or str(error)).lower()}; check the path."
-        ) from error
+        raise InputError(f"The result {path} cannot be read: {system_reason(error)}; check the path.") from error
     except ValueError as error:
         raise InputError(
             f"The result {path} is not a JSON file ({error}); give a result.json that OsteoScreen wrote."
@@ -156,7 +154,7 @@ def write_bytes_atomically(data: bytes, path: str | os.PathLike[str]) -> Path:
             file.write(data)
         os.replace(temporary, target)
     except OSError as error:
-        raise OsteoScreenError(f"{target} cannot be written: {error.strerror or error}.") from error
+        raise OsteoScreenError(f"{target} cannot be written: {system_reason(error)}.") from error
     finally:
         if temporary and os.path.exists(temporary):
             os.unlink(temporary)

@@ -14,7 +14,7 @@ from itertools import pairwise
 from typing import Any, NoReturn, Protocol, cast
 
 from .. import __version__
-from ..errors import OsteoScreenError, UsageError
+from ..errors import OsteoScreenError, UsageError, system_reason
 from .console import flush_quietly, print_error, write_error_log
 
 #: Exit codes beside those of :mod:`OsteoScreenLib.errors`.
@@ -93,6 +93,11 @@ def _run(words: list[str]) -> int:
         return 0
     except MemoryError:
         print_error("There is not enough memory for this; close other programs, or use a smaller scan.")
+        return EXIT_UNEXPECTED
+    except PermissionError as error:
+        # Where none of the readers and writers has said it in its own words.
+        place = f"{error.filename} may not be opened" if error.filename else "A file may not be opened"
+        print_error(f"{place} ({system_reason(error)}); ask for the right to, or name another one.")
         return EXIT_UNEXPECTED
     except Exception as error:
         log = write_error_log(error, words)

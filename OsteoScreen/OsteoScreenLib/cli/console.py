@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import __version__
-from ..errors import OsteoScreenError
+from ..errors import OsteoScreenError, system_reason
 from ..printable import printable
 
 #: Steps shorter than this are not worth a line [s].
@@ -53,7 +53,7 @@ def print_lines(lines: Iterable[str]) -> None:
         _drop(sys.stdout)
     except OSError as error:
         _drop(sys.stdout)
-        raise OsteoScreenError(f"Nothing can be written to standard output: {error.strerror or error}.") from error
+        raise OsteoScreenError(f"Nothing can be written to standard output: {system_reason(error)}.") from error
 
 
 def flush_quietly(code: int) -> int:

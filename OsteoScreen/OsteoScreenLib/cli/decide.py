@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -67,8 +68,9 @@ def run(arguments: argparse.Namespace) -> int:
     clean_name(arguments.by)
     _check(arguments)
     folder = Path(arguments.folder)
-    if not (folder / RESULT).is_file():
-        raise UsageError(f"{folder} holds no {RESULT}; name the folder that `osteoscreen screen` wrote.")
+    # os.path's says no where the folder may not be entered, pathlib's raises.
+    if not os.path.isfile(folder / RESULT):
+        raise UsageError(f"{folder} holds no {RESULT} to be read; name the folder that `osteoscreen screen` wrote.")
     with alone_in(folder), ConsoleProgress() as progress:
         stored = (folder / RESULT).read_bytes()
         before = _read(folder)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import shutil
 import tempfile
@@ -10,10 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from ..errors import OsteoScreenError, UsageError
-
-#: Windows has no quotas by this name.
-_DISK_FULL = frozenset({errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)})
+from ..errors import OsteoScreenError, UsageError, is_disk_full, system_reason
 
 
 @contextmanager
@@ -39,10 +35,10 @@ def staged_output(output: str | os.PathLike[str], own_files: Sequence[str]) -> I
         yield staging
         _move_in(staging, target, own_files)
         made = []
-    except OSError as error:
-        if not _concerns(error, target, staging):
+    except (OSError, OsteoScreenError) as error:
+        if not (_concerns(error, target, staging) if isinstance(error, OSError) else names_folder(error, staging)):
             raise
-        raise OsteoScreenError(f"The results cannot be written to {target}: {_reason(error)}.") from error
+        raise OsteoScreenError(f"The results cannot be written to {target}: {system_reason(error)}.") from error
     finally:
         if staging is not None:
             shutil.rmtree(staging, ignore_errors=True)
@@ -92,18 +88,19 @@ def _move_in(staging: Path, target: Path, own_files: Sequence[str]) -> None:
         os.replace(staging / seal, target / seal)
 
 
+def names_folder(error: OsteoScreenError, folder: Path | None) -> bool:
+    """Whether an error's sentence names a temporary folder, which nobody would find again."""
+    return folder is not None and str(folder) in str(error)
+
+
 def _concerns(error: OSError, target: Path, staging: Path | None) -> bool:
     """Whether an error of the operating system is about writing here, rather than about something read meanwhile."""
-    if staging is None or error.errno in _DISK_FULL:
+    if staging is None or is_disk_full(error):
         return True
     if error.filename is None:
         return False
     path = Path(os.fsdecode(error.filename))
     return path == target or target in path.parents or staging in (path, *path.parents)
-
-
-def _reason(error: OSError) -> str:
-    return "the disk is full" if error.errno in _DISK_FULL else (error.strerror or str(error)).lower()
 
 
 def _remove_if_empty(folder: Path) -> None:

@@ -9,7 +9,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from ..errors import OsteoScreenError
+from ..errors import OsteoScreenError, system_reason
+from .output import names_folder
 
 #: Lies in the folder, so that it holds for everyone who shares the folder; who ends without a word leaves no lock.
 LOCK = ".osteoscreen-decide.lock"
@@ -23,16 +24,20 @@ def alone_in(folder: Path) -> Iterator[None]:
     """
     from filelock import FileLock, Timeout
 
+    lock = FileLock(folder / LOCK, timeout=0)
     try:
-        with FileLock(folder / LOCK, timeout=0):
-            yield
+        lock.acquire()
     except Timeout:
         raise OsteoScreenError(
             "Someone else decides on this result just now, so nothing was changed; look at what they decide, then "
             "decide again."
         ) from None
-    except PermissionError as error:
+    except OSError as error:
         raise _cannot_be_written(folder, error) from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 @contextmanager
@@ -52,7 +57,9 @@ def replacing(folder: Path, names: Sequence[str]) -> Iterator[Path]:
         before.mkdir()
         yield new
         _move_in(new, before, folder, names)
-    except OSError as error:
+    except (OSError, OsteoScreenError) as error:
+        if isinstance(error, OsteoScreenError) and not names_folder(error, staging):
+            raise
         raise _cannot_be_written(folder, error) from error
     finally:
         if staging is not None:
@@ -73,7 +80,7 @@ def _move_in(new: Path, before: Path, folder: Path, names: Sequence[str]) -> Non
         undo.pop_all()
 
 
-def _cannot_be_written(folder: Path, error: OSError) -> OsteoScreenError:
+def _cannot_be_written(folder: Path, error: Exception) -> OsteoScreenError:
     return OsteoScreenError(
-        f"The decision cannot be written to {folder}, so nothing was changed: {(error.strerror or str(error)).lower()}."
+        f"The decision cannot be written to {folder}, so nothing was changed: {system_reason(error)}."
     )

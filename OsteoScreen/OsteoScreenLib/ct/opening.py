@@ -6,7 +6,7 @@ import os
 import stat
 from pathlib import Path
 
-from ..errors import InputError, UsageError
+from ..errors import InputError, UsageError, system_reason
 from ..progress import Progress, silent
 from .dicom import open_dicom
 from .study import CT
@@ -30,7 +30,7 @@ def open_ct(path: str | os.PathLike[str], series: str | None = None, progress: P
     try:
         mode = place.stat().st_mode
     except (OSError, ValueError) as problem:
-        raise InputError(f"{place} cannot be opened: {_reason(problem)}; check the path.") from None
+        raise InputError(f"{place} cannot be opened: {system_reason(problem)}; check the path.") from None
     if stat.S_ISDIR(mode):
         return open_dicom(place, series, progress)
     if not stat.S_ISREG(mode):
@@ -43,7 +43,3 @@ def open_ct(path: str | os.PathLike[str], series: str | None = None, progress: P
     if series is not None:
         raise UsageError(f"A series can be chosen in DICOM only, and {place.name} is a {kind} file; leave it out.")
     return open_volume_file(place, kind)
-
-
-def _reason(problem: Exception) -> str:
-    return (problem.strerror or str(problem)).lower() if isinstance(problem, OSError) else str(problem)

@@ -13,7 +13,7 @@ import zlib
 from pathlib import Path
 from typing import Literal
 
-from ..errors import InputError
+from ..errors import InputError, system_reason
 
 VolumeKind = Literal["nrrd", "nifti", "metaimage"]
 
@@ -66,7 +66,7 @@ def check_container(path: Path, kind: VolumeKind) -> tuple[Path, ...]:
         with path.open("rb") as stream:
             head = stream.read(_HEADER_BYTES)
     except OSError as problem:
-        raise InputError(f"{path} cannot be opened: {(problem.strerror or 'unreadable').lower()}.") from None
+        raise InputError(f"{path} cannot be opened: {system_reason(problem)}.") from None
     if kind == "nifti":
         _check_nifti(path)
         return ()

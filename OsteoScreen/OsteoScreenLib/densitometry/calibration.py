@@ -11,7 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from ..errors import InputError
+from ..errors import InputError, system_reason
 from ..results import Calibration, Check
 
 if TYPE_CHECKING:
@@ -76,9 +76,7 @@ def load_calibration(path: str | os.PathLike[str]) -> UserCalibration:
     try:
         document = json.loads(Path(path).read_text(encoding="utf-8"), parse_constant=_refuse_constant)
     except OSError as error:
-        raise InputError(
-            f"The calibration {path} cannot be read: {(error.strerror or str(error)).lower()}; check the path."
-        ) from error
+        raise InputError(f"The calibration {path} cannot be read: {system_reason(error)}; check the path.") from error
     except (ValueError, RecursionError) as error:
         raise InputError(f"The calibration {path} is not a JSON file ({error}); mend it there.") from error
     problem = _problem(document)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import InputError, UsageError
+from ..errors import InputError, UsageError, system_reason
 from ..results import EarlierResult, FollowUp, ScreeningResult
 from ..results_io import read_result
 from .comparing import EARLIER_RESULT, compared
@@ -44,8 +44,9 @@ def read_earlier(path: str | os.PathLike[str]) -> EarlierStudy:
         with place.open("rb") as file:
             begins = file.read(_DICOM_AT + len(_DICOM_MARK))
     except (OSError, ValueError) as error:
-        reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
-        raise InputError(f"The earlier result {place} cannot be read: {reason.lower()}; check the path.") from error
+        raise InputError(
+            f"The earlier result {place} cannot be read: {system_reason(error)}; check the path."
+        ) from error
     return _from_report(place) if begins[_DICOM_AT:] == _DICOM_MARK else _from_json(place)
 
 

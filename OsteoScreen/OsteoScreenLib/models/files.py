@@ -10,7 +10,7 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from ..errors import BundleError
+from ..errors import BundleError, system_reason
 
 DESCRIPTION = "bundle.json"
 WEIGHTS = "weights.safetensors"
@@ -48,8 +48,7 @@ class BundleFiles:
         try:
             return self._read_from_zip(name) if self.is_zip else self._read_from_folder(name)
         except (OSError, zipfile.BadZipFile, RuntimeError, NotImplementedError, EOFError) as error:
-            reason = getattr(error, "strerror", None) or error
-            raise BundleError(f"{name} of the bundle {self.path} cannot be read: {reason}.") from error
+            raise BundleError(f"{name} of the bundle {self.path} cannot be read: {system_reason(error)}.") from error
 
     def _read_from_folder(self, name: str) -> bytes:
         file = self.path / name

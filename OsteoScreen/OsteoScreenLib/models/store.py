@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..errors import BundleError, UsageError
+from ..errors import BundleError, UsageError, system_reason
 from .bundle import Bundle, Role, description_problem, open_bundle
 from .files import DESCRIPTION, WEIGHTS
 from .locations import USER_FOLDER_VARIABLE, shipped_folders, user_folder
@@ -152,7 +152,7 @@ def export_bundle(name_or_path: str | os.PathLike[str], path: str | os.PathLike[
             _add(archive, f"{bundle.name}/{WEIGHTS}", bundle.weights())
         os.replace(temporary, target)
     except OSError as error:
-        raise UsageError(f"{target} cannot be written: {error.strerror or error}.") from error
+        raise UsageError(f"{target} cannot be written: {system_reason(error)}.") from error
     finally:
         temporary.unlink(missing_ok=True)
     return target
@@ -171,7 +171,7 @@ def remove_bundle(name: str) -> Path:
         else:
             bundle.path.unlink()
     except OSError as error:
-        raise BundleError(f"The bundle {bundle.path} cannot be removed: {error.strerror or error}.") from error
+        raise BundleError(f"The bundle {bundle.path} cannot be removed: {system_reason(error)}.") from error
     return bundle.path
 
 
@@ -195,7 +195,7 @@ def write_bundle(folder: Path, description: dict[str, Any], weights: bytes, repl
             os.replace(folder, old)
         os.replace(fresh, folder)
     except OSError as error:
-        raise BundleError(f"The bundle {folder} cannot be written: {error.strerror or error}.") from error
+        raise BundleError(f"The bundle {folder} cannot be written: {system_reason(error)}.") from error
     finally:
         if staging is not None:
             if (staging / "old").exists() and not folder.exists():
@@ -214,7 +214,7 @@ def _candidates() -> list[Path]:
             entries = sorted(folder.iterdir())
         except OSError as error:
             raise BundleError(
-                f"The folder of model bundles {folder} cannot be read: {error.strerror or error}; "
+                f"The folder of model bundles {folder} cannot be read: {system_reason(error)}; "
                 f"{USER_FOLDER_VARIABLE} can name another."
             ) from error
         for entry in entries:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 from uuid import uuid4
 
-from ..errors import OsteoScreenError, UsageError
+from ..errors import OsteoScreenError, UsageError, system_reason
 from ..progress import Progress, silent
 from .answers import given_uid
 from .errors import PacsError, Temporary
@@ -87,8 +87,7 @@ def fetch_study(
                 left.unlink()
         _fetch(connection, missing, len(tasks), progress, threads)
     except OSError as problem:
-        reason = (problem.strerror or str(problem)).lower()
-        raise OsteoScreenError(f"What is fetched cannot be written to {folder}: {reason}.") from problem
+        raise OsteoScreenError(f"What is fetched cannot be written to {folder}: {system_reason(problem)}.") from problem
     sizes = {series: len(found) for series, found in instances.items()}
     return Fetched(folder, sizes, len(missing), len(tasks) - len(missing))
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import datetime, timezone
 from pathlib import Path
 
-from ..errors import OsteoScreenError, UsageError
+from ..errors import OsteoScreenError, UsageError, system_reason
 from .servers import Server, write_json
 
 #: In the folder of the objects.
@@ -54,8 +54,7 @@ class Journal:
         try:
             write_json(self.path, {"accepted": self._servers})
         except OSError as problem:
-            reason = (problem.strerror or str(problem)).lower()
             raise OsteoScreenError(
-                f"What was sent cannot be written down in {self.path}: {reason}; send from a folder that can be "
-                "written to."
+                f"What was sent cannot be written down in {self.path}: {system_reason(problem)}; send from a folder "
+                "that can be written to."
             ) from problem

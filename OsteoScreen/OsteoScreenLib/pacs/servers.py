@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
-from ..errors import OsteoScreenError, UsageError
+from ..errors import OsteoScreenError, UsageError, system_reason
 
 #: Names another folder for the user's settings.
 SETTINGS_FOLDER_VARIABLE = "OSTEOSCREEN_SETTINGS"
@@ -199,8 +199,7 @@ def _write(servers: dict[str, dict[str, str]]) -> Path:
     try:
         write_json(path, {"servers": servers})
     except OSError as problem:
-        reason = (problem.strerror or str(problem)).lower()
-        raise OsteoScreenError(f"The settings cannot be written to {path}: {reason}.") from problem
+        raise OsteoScreenError(f"The settings cannot be written to {path}: {system_reason(problem)}.") from problem
     return path
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ from uuid import uuid4
 import requests
 from requests.exceptions import JSONDecodeError
 
-from ..errors import InputError, UsageError
+from ..errors import InputError, UsageError, system_reason
 from ..progress import Progress, silent
 from .answers import Item, is_uid, items, number, word
 from .errors import PacsError
@@ -65,11 +66,15 @@ class _Object:
 def objects_at(places: Sequence[Path]) -> list[Path]:
     """The DICOM files that are meant: files as named, and the ``*.dcm`` of folders, not of those below.
 
-    Raises UsageError where there is nothing.
+    Raises UsageError where there is nothing, InputError for a folder that may not be read.
     """
     found: list[Path] = []
     for place in places:
         if place.is_dir():
+            try:
+                os.listdir(place)  # where it may not be read, a glob would find nothing
+            except OSError as problem:
+                raise _unreadable(place, problem) from None
             here = sorted(path for path in place.glob(PATTERN) if path.is_file())
             if not here:
                 raise UsageError(f"{place} holds no {PATTERN} file; name the folder or the files that are to be sent.")
@@ -131,7 +136,7 @@ def _object(path: Path) -> _Object:
 
 
 def _unreadable(path: Path, problem: OSError) -> InputError:
-    return InputError(f"{path} cannot be read: {(problem.strerror or str(problem)).lower()}.")
+    return InputError(f"{path} cannot be read: {system_reason(problem)}; nothing was sent.")
 
 
 def _chunks(path: Path) -> Iterator[bytes]:

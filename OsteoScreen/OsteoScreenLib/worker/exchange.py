@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import BundleError, InputError, OsteoScreenError, SegmentationFailed, UsageError
+from ..errors import BundleError, InputError, OsteoScreenError, SegmentationFailed, UsageError, system_reason
 from ..outlines import LevelOutline
 from ..results import BundleUse, Check, Level, Outcome, ScreeningResult, SetBy
 
@@ -61,7 +61,7 @@ def write_array(array: npt.NDArray, folder: PathLike, name: str) -> Path:
             np.save(file, array, allow_pickle=False)
         os.replace(temporary, target)
     except OSError as error:
-        raise OsteoScreenError(f"{target} cannot be written: {error.strerror or error}.") from error
+        raise OsteoScreenError(f"{target} cannot be written: {system_reason(error)}.") from error
     finally:
         if temporary is not None and os.path.exists(temporary):
             os.unlink(temporary)
@@ -76,7 +76,7 @@ def read_array(path: PathLike, *, mapped: bool = False) -> npt.NDArray:
     try:
         array = np.load(os.fspath(path), mmap_mode="r" if mapped else None, allow_pickle=False)
     except OSError as error:
-        raise InputError(f"The array {path} cannot be read: {error.strerror or error}.") from error
+        raise InputError(f"The array {path} cannot be read: {system_reason(error)}.") from error
     except (ValueError, EOFError, TypeError) as error:
         raise InputError(f"The array {path} is damaged or no .npy file of numbers; write it again.") from error
     if not isinstance(array, np.ndarray):

@@ -169,6 +169,16 @@ def test_running_out_of_memory_and_ctrl_c_are_sentences(fake, capsys):
     assert "Interrupted" in shown[1]
 
 
+def test_a_place_that_may_not_be_opened_is_no_mistake_of_ours(fake, capsys):
+    fake(raiser(PermissionError(13, "Permission denied", "here/ct")))
+    assert main(["fake"]) == 1
+    shown = capsys.readouterr().err
+    assert (
+        shown
+        == "osteoscreen: here/ct may not be opened (permission denied); ask for the right to, or name another one.\n"
+    )
+
+
 def test_warnings_of_libraries_stay_off_the_console(fake, capsys):
     import logging
     import warnings

@@ -21,7 +21,7 @@ from pydicom.filereader import read_file_meta_info
 from pydicom.tag import BaseTag
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
-from ...errors import InputError
+from ...errors import InputError, system_reason
 from ...progress import Progress
 from .codestream import agrees
 from .header import CT_CLASSES, HEADER_TAGS, Frame, frames_of
@@ -69,11 +69,17 @@ def regular_files(folder: Path, left_out: Counter[str], *, nested: bool = True) 
 
     Links out of the folder, devices and pipes are left out; links to folders are not followed, so loops do no harm.
 
-    Raises `InputError` where there are more files than any study has.
+    Raises `InputError` where the folder cannot be opened, or holds more files than any study has.
     """
     root = folder.resolve()
     count = 0
-    for parent, folders, names in os.walk(root, followlinks=False):
+
+    def cannot_be_opened(problem: OSError) -> None:
+        if Path(problem.filename or root) == root:
+            raise InputError(f"{folder} cannot be opened: {system_reason(problem)}; check the path.") from problem
+        left_out["that cannot be opened"] += 1
+
+    for parent, folders, names in os.walk(root, onerror=cannot_be_opened, followlinks=False):
         folders[:] = sorted(folders) if nested else []
         for name in sorted(names):
             path = Path(parent, name)

@@ -9,7 +9,7 @@ from highdicom.base import SOPClass
 from pydicom.dataset import Dataset
 from pydicom.uid import EncapsulatedPDFStorage, ExplicitVRLittleEndian
 
-from ...errors import InputError
+from ...errors import InputError, system_reason
 from .making import MAKER, Making
 
 #: A page of text and a few pictures is some hundred kilobytes.
@@ -65,8 +65,7 @@ def _content(pdf: bytes | str | os.PathLike[str]) -> bytes:
             with Path(pdf).open("rb") as file:
                 pdf = file.read(MOST_BYTES + 1)
         except (OSError, ValueError) as error:
-            reason = error.strerror if isinstance(error, OSError) else error
-            raise InputError(f"The PDF cannot be read: {reason}; write the report again.") from error
+            raise InputError(f"The PDF cannot be read: {system_reason(error)}; write the report again.") from error
     if not pdf.startswith(b"%PDF-") or len(pdf) > MOST_BYTES:
         raise InputError("What was to be put into DICOM as the report is no PDF, or larger than 64 MiB.")
     return pdf

@@ -16,7 +16,7 @@ from pydicom.dataset import Dataset
 from pydicom.sr.coding import Code
 from pydicom.uid import Comprehensive3DSRStorage, ComprehensiveSRStorage, EnhancedSRStorage
 
-from ...errors import InputError
+from ...errors import InputError, system_reason
 from ...results import Calibration, DecisionKind, EarlierResult
 from . import codes, values
 
@@ -79,7 +79,7 @@ def read_measurement_report(path: str | os.PathLike[str]) -> ReadReport:
     except InputError:
         raise
     except OSError as error:
-        raise InputError(f"{name} cannot be read: {(error.strerror or str(error)).lower()}; check the path.") from None
+        raise InputError(f"{name} cannot be read: {system_reason(error)}; check the path.") from None
     except Exception:  # whatever a damaged file provokes in pydicom
         raise InputError(f"{name} is damaged, or no DICOM file; give a DICOM SR that OsteoScreen wrote.") from None
     try:

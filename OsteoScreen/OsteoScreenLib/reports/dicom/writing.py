@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from pydicom.dataset import Dataset
 
-from ...errors import OsteoScreenError, UsageError
+from ...errors import OsteoScreenError, UsageError, system_reason
 from .making import Making, fresh_uid
 from .source import SourceSeries
 
@@ -102,9 +102,7 @@ def _write(objects: dict[str, Dataset], folder: Path) -> list[Path]:
     except OSError as error:
         for path in moved:
             path.unlink(missing_ok=True)
-        raise OsteoScreenError(
-            f"The DICOM objects cannot be written to {folder}: {(error.strerror or str(error)).lower()}."
-        ) from error
+        raise OsteoScreenError(f"The DICOM objects cannot be written to {folder}: {system_reason(error)}.") from error
     finally:
         if staging is not None:
             shutil.rmtree(staging, ignore_errors=True)
