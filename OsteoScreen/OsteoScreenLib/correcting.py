@@ -13,7 +13,7 @@ import numpy.typing as npt
 from .errors import InputError, StudyRefused, UsageError
 from .progress import Progress, silent
 from .reopening import is_measured
-from .request import AUTO, LEVEL_NAMES, ScreeningRequest
+from .request import LEVEL_NAMES, ScreeningRequest, is_auto
 from .results import Level, ScreeningResult
 from .screening import Screening, screen
 
@@ -94,7 +94,7 @@ def _levels(old: Screening, correction: Correction) -> dict[str, Level]:
 
     levels = {}
     for name, text in (("L1", correction.l1), ("L2", correction.l2)):
-        if text is not None and text.strip().lower() == AUTO:
+        if is_auto(text):
             raise UsageError(f"A correction says where {name} is; give its slice, such as --{name.lower()}=#123.")
         if text is not None:
             levels[name] = parse_level(text, old.ct, name)

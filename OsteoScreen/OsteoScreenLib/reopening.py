@@ -65,13 +65,13 @@ def is_measured(mask: np.ndarray, roi: RoiMeasures, geometry: Geometry, k: int) 
     """Return whether ``mask`` (rows, columns) on slice ``k`` is the outline that ``roi`` was measured in."""
     from scipy import ndimage
 
+    from .connected import largest_part
     from .densitometry.outline import Outline
 
     if not mask.any():
         return False
-    parts, _ = ndimage.label(mask)
     # What was measured is the largest part, with its holes.
-    body = ndimage.binary_fill_holes(parts == 1 + int(np.argmax(np.bincount(parts.ravel())[1:])))
+    body = ndimage.binary_fill_holes(largest_part(mask))
     column_mm, row_mm = geometry.pixel_spacing_mm[1], geometry.pixel_spacing_mm[0]
     outline = Outline(_pixels(roi, geometry, k)[:-1] * (column_mm, row_mm))
     rows, columns = np.indices(mask.shape).reshape(2, -1)

@@ -29,6 +29,11 @@ _OLDEST_YEARS = 125.0
 PathLike = str | os.PathLike[str]
 
 
+def is_auto(level: str | Level | None) -> bool:
+    """Whether a level, as it was given, is to be suggested."""
+    return isinstance(level, str) and level.strip().lower() == AUTO
+
+
 @dataclass(frozen=True)
 class ScreeningRequest:
     """What to screen, and how.
@@ -74,7 +79,7 @@ class ScreeningRequest:
     def levels_to_suggest(self) -> tuple[str, ...]:
         """The levels that are to be suggested."""
         asked = {"L1": self.l1, "L2": self.l2}
-        return tuple(name for name, level in asked.items() if isinstance(level, str) and level.strip().lower() == AUTO)
+        return tuple(name for name, level in asked.items() if is_auto(level))
 
     @property
     def given_levels(self) -> tuple[str, ...] | None:

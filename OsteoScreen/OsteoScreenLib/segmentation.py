@@ -17,6 +17,7 @@ from scipy import ndimage
 from torch import Tensor
 from torch.nn import functional
 
+from .connected import largest_part
 from .errors import SegmentationFailed
 from .inference import BundleRunner, Hu, check_slice
 from .models import Bundle
@@ -115,10 +116,6 @@ class Segmenter(BundleRunner):
                 if number == len(candidates) - 1 and not found:
                     raise
         return max(found, key=lambda segmentation: segmentation.confidence)
-
-    def segment_many(self, slices: Sequence[Hu], pixel_spacing_mm: tuple[float, float]) -> list[SliceSegmentation]:
-        """Outline several slices of one study; see :meth:`segment`."""
-        return [self.segment(hu, pixel_spacing_mm) for hu in slices]
 
     def warm_up(self) -> None:
         """Run the network once on nothing, so that the first study does not pay for it."""
@@ -251,11 +248,7 @@ def _without_processes(probability: Tensor, spacing_mm: float) -> Tensor:
 
 def _largest_part(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Return the largest connected part of ``mask`` with its holes filled; all False where there is none."""
-    labels, count = ndimage.label(mask)
-    if not count:
-        return np.zeros(mask.shape, bool)
-    largest = int(np.argmax(np.bincount(labels.ravel())[1:])) + 1
-    return np.asarray(ndimage.binary_fill_holes(labels == largest), bool)
+    return np.asarray(ndimage.binary_fill_holes(largest_part(mask)), bool)
 
 
 def _confidence(

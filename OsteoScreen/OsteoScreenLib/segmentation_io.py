@@ -9,14 +9,15 @@ from pathlib import Path
 
 import numpy as np
 
-from .ct.geometry import Geometry
+from .ct.geometry import LPS_TO_RAS, Geometry
+from .levels.names import SCT_CODES
 
-# SNOMED CT codes of the vertebrae, as in pydicom's dictionaries.
-_VERTEBRA_CODES = {"T12": "23215003", "L1": "66794005", "L2": "14293000"}
+_CODE_OF = {name: code for code, name in SCT_CODES.items()}
 # Colours that stay apart for colour-blind readers (Okabe and Ito 2008): orange, sky blue, bluish green.
 _COLOURS = {"L1": (0.902, 0.624, 0.0), "L2": (0.337, 0.706, 0.914)}
 _OTHER_COLOUR = (0.0, 0.62, 0.451)
-_RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0])
+#: Turning round two axes is its own reverse.
+_RAS_TO_LPS = LPS_TO_RAS[:3, :3]
 
 
 def colour_of(name: str) -> tuple[float, float, float]:
@@ -84,7 +85,7 @@ def _header(names: list[str], labels: np.ndarray, geometry: Geometry, first: int
 def _segment(index: int, name: str, size: tuple[int, int, int]) -> list[str]:
     prefix = f"Segment{index}_"
     colour = " ".join(f"{part:.3f}" for part in colour_of(name))
-    code = _VERTEBRA_CODES.get(name)
+    code = _CODE_OF.get(name)
     kind = f"SCT^{code}^{name} vertebra" if code else "SCT^51282000^Bone structure of spine"
     extent = " ".join(f"0 {length - 1}" for length in size)
     return [

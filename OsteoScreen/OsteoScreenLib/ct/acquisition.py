@@ -50,11 +50,9 @@ class Acquisition:
     patient_position: str | None = None
     tube_current_mas: float | None = None
     gantry_tilt_deg: float | None = None
-    reconstruction_diameter_mm: float | None = None
     image_type: tuple[str, ...] = ()
     photometric: str | None = None
     rescale_type: str | None = None
-    body_part: str | None = None
     osteo: SiemensOsteo | None = None
 
 

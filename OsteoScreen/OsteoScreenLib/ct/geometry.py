@@ -88,11 +88,6 @@ class Geometry:
         step = self.ijk_to_ras[:3, 2]
         return float(np.degrees(np.arccos(np.clip(self.normal @ step / np.linalg.norm(step), -1.0, 1.0))))
 
-    @property
-    def obliquity_deg(self) -> float:
-        """Angle between the slices' normal and the patient's long axis; 0 for a straight axial scan."""
-        return float(np.degrees(np.arccos(np.clip(abs(self.normal[2]), 0.0, 1.0))))
-
     def ras(self, i: npt.ArrayLike, j: npt.ArrayLike, k: npt.ArrayLike) -> npt.NDArray[np.float64]:
         """RAS mm (..., 3) of column i, row j, slice k; they broadcast, and may be fractions."""
         i, j, k = np.broadcast_arrays(*(np.asarray(a, dtype=np.float64) for a in (i, j, k)))

@@ -25,10 +25,9 @@ FARTHEST_MM = 6.0
 
 @dataclass(frozen=True)
 class Circle:
-    """The standard circle at `centre_mm` (2,), in mm in the plane; it was moved forward by `moved_mm`."""
+    """The standard circle at `centre_mm` (2,), in mm in the plane."""
 
     centre_mm: np.ndarray
-    moved_mm: float = 0.0
 
     @property
     def box_mm(self) -> np.ndarray:
@@ -55,5 +54,5 @@ def standard_circle(hu: np.ndarray, outline: Outline, grid: PixelGrid, anterior:
     for step in range(int(np.ceil(wanted / STEP_MM)), -1, -1):
         centre = outline.centroid_mm + step * STEP_MM * anterior
         if outline.depth_mm(centre[None])[0] >= RADIUS_MM:
-            return Circle(centre, step * STEP_MM)
+            return Circle(centre)
     return None

@@ -6,6 +6,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from ..connected import largest_part
+
 #: Share of the largest ball's radius by which the vertebra is opened. Processes, laminae and pedicles are at most about
 #: 14 mm thick (pedicle width 7-14 mm, Panjabi 1992) and the body about 25 mm, so a ball of 0.7 of the body's own half
 #: thickness does not fit into them; taken as a share, it suits small and large vertebrae and coarse voxels alike.
@@ -47,7 +49,7 @@ def body_centre(
     if not found:
         return None
     box = found[0]
-    part = _largest(np.pad(mask[box], 1))
+    part = largest_part(np.pad(mask[box], 1), across_corners=True)
     opened = _opened(part, spacing_mm)
     middle = np.array(ndimage.center_of_mass(opened))
     top, bottom = _core_range(part, opened, middle, spacing_mm)
@@ -57,18 +59,11 @@ def body_centre(
     return depth, row, column
 
 
-def _largest(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-    labels, count = ndimage.label(mask, structure=np.ones((3, 3, 3)))
-    if count <= 1:
-        return mask
-    return labels == 1 + int(np.argmax(np.bincount(labels.ravel())[1:]))
-
-
 def _opened(mask: npt.NDArray[np.bool_], spacing_mm: tuple[float, float, float]) -> npt.NDArray[np.bool_]:
     """The part of the vertebra into which the large ball fits: the body."""
     depth = ndimage.distance_transform_edt(mask, sampling=spacing_mm)
     radius = OPENING_SHARE * depth.max()
-    core = _largest(depth >= radius)
+    core = largest_part(depth >= radius, across_corners=True)
     return mask & (ndimage.distance_transform_edt(~core, sampling=spacing_mm) < radius)
 
 

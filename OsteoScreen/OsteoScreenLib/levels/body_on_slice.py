@@ -14,6 +14,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage, signal
 
+from ..connected import largest_part
+
 _STEP_MM = 2.0
 #: Half width and half depth of the body: between the upper endplate's (41 x 34 mm at L1, Panjabi 1992) and the waist's.
 _HALF_WIDTH_MM, _HALF_DEPTH_MM = 21.0, 17.0
@@ -103,9 +105,4 @@ def _resampled(hu: npt.NDArray, row_mm: float, column_mm: float) -> npt.NDArray[
 def _trunk(coarse: npt.NDArray) -> npt.NDArray[np.bool_] | None:
     """The patient without table and arms, lungs and bowel gas filled."""
     tissue = ndimage.binary_opening(coarse > _TISSUE_HU, iterations=3)
-    labels, count = ndimage.label(tissue)
-    if count == 0:
-        return None
-    sizes = np.bincount(labels.ravel())
-    sizes[0] = 0
-    return ndimage.binary_fill_holes(labels == sizes.argmax())
+    return ndimage.binary_fill_holes(largest_part(tissue)) if tissue.any() else None

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pydicom
 
-from ..ct.geometry import Geometry, canonical
+from ..ct.geometry import LPS_TO_RAS, Geometry, canonical
 from ..errors import InputError
 from .names import SCT_CODES, vertebra_named
 
@@ -92,7 +92,7 @@ def _volume(
     lps[:3, 0], lps[:3, 1], lps[:3, 2] = along_row * column_spacing, along_column * row_spacing, normal * step
     lps[:3, 3] = positions[np.argmin(depths)]
     shape = (mask.shape[0], mask.shape[1], mask.shape[2])
-    geometry, axis_map = canonical(shape, np.diag([-1.0, -1.0, 1.0, 1.0]) @ lps)
+    geometry, axis_map = canonical(shape, LPS_TO_RAS @ lps)
     return axis_map.volume(mask), geometry
 
 

@@ -38,14 +38,12 @@ class ChainPosterior:
     names : the most probable sequence; None for a spurious candidate
     marginals : (candidates, names), probability of every name
     spurious : (candidates,), probability of being none
-    log_evidence : of everything seen
     size : the mean of the person's size, 1 for the average
     """
 
     names: tuple[str | None, ...]
     marginals: Array
     spurious: Array
-    log_evidence: float
     size: float
 
     def probability(self, candidate: int, name: str) -> float:
@@ -92,7 +90,6 @@ def decode(names: Array, distances_mm: Sequence[float]) -> ChainPosterior:
         names=tuple(NAMES[state] if state < count else None for state in best.path),
         marginals=marginals[:, :count],
         spurious=marginals[:, count:].sum(axis=1),
-        log_evidence=total,
         size=float(weights @ SIZES),
     )
 

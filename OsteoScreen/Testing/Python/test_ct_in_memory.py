@@ -204,8 +204,8 @@ EVERYTHING = Acquisition(
     modality="CT", kvp=120.0, slice_thickness_mm=1.25, kernel="Br40\\3", contrast=False, contrast_agent="none",
     manufacturer="Hersteller Müller", model_name="M", scanner_id="4711", age_years=64.5, sex="F",
     study_date=date(2024, 6, 15), series_description="Thorax", patient_position="HFS", tube_current_mas=60.0,
-    gantry_tilt_deg=-0.5, reconstruction_diameter_mm=380.0, image_type=("ORIGINAL", "PRIMARY"),
-    photometric="MONOCHROME2", rescale_type="HU", body_part="CHEST", osteo=SiemensOsteo(0.8, -3.0, 12, 1.5),
+    gantry_tilt_deg=-0.5, image_type=("ORIGINAL", "PRIMARY"), photometric="MONOCHROME2", rescale_type="HU",
+    osteo=SiemensOsteo(0.8, -3.0, 12, 1.5),
 )  # fmt: skip
 
 

@@ -37,7 +37,7 @@ ACQUISITION_TAGS: tuple[BaseTag, ...] = (
         for keyword in (
             *("SpecificCharacterSet", "StudyDate", "AcquisitionDate", "Manufacturer", "ManufacturerModelName"),
             *("DeviceSerialNumber", "StationName", "PatientBirthDate", "PatientSex", "PatientAge", "PatientPosition"),
-            *("KVP", "Exposure", "GantryDetectorTilt", "ReconstructionDiameter", "BodyPartExamined"),
+            *("KVP", "Exposure", "GantryDetectorTilt"),
             *("ContrastBolusRoute", "ContrastBolusVolume", "ContrastBolusIngredient", "ContrastBolusAgentSequence"),
         )
     ),
@@ -100,13 +100,9 @@ def acquisition_of(dataset: Dataset, index: int = 0) -> Acquisition:
         patient_position=_said(dataset, "PatientPosition"),
         tube_current_mas=_exposure(find("CTExposureSequence", "ExposureInmAs"), header),
         gantry_tilt_deg=find("CTAcquisitionDetailsSequence", "GantryDetectorTilt").number("GantryDetectorTilt"),
-        reconstruction_diameter_mm=find("CTReconstructionSequence", "ReconstructionDiameter").number(
-            "ReconstructionDiameter"
-        ),
         image_type=find("CTImageFrameTypeSequence", "FrameType").words("FrameType") or header.words("ImageType"),
         photometric=header.word("PhotometricInterpretation") or None,
         rescale_type=find("PixelValueTransformationSequence", "RescaleType").word("RescaleType") or None,
-        body_part=_said(dataset, "BodyPartExamined"),
         osteo=osteo_of(dataset),
     )
 

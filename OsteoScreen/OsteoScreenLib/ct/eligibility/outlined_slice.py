@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from ...connected import largest_part
 from .aorta import find_aorta
 from .registry import OutlinedSlice, Verdict, passed, refused, slice_check, warned
 
@@ -225,13 +226,8 @@ def _near(seen: OutlinedSlice) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.
 def _trunk(hu: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
     """The largest piece of tissue, without the table."""
     tissue = ndimage.binary_opening(hu > -300.0)
-    labels, count = ndimage.label(tissue)
-    if count == 0:
-        return tissue
-    sizes = np.bincount(labels.ravel())
-    sizes[0] = 0
     # The opening shrinks nothing but thin parts; the border pixels that it took are needed here.
-    return ndimage.binary_dilation(labels == sizes.argmax()) & (hu > -300.0)
+    return ndimage.binary_dilation(largest_part(tissue)) & (hu > -300.0)
 
 
 def _noise_hu(
