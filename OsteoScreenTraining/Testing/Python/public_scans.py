@@ -34,7 +34,18 @@ def simulated_scan(index: int) -> tuple[Scan, TrunkTruth]:
     for name, value in BODY_LABELS.items():
         if name != "S1":
             labels[(trunk.labels == value) | (trunk.labels == POSTERIOR_LABEL + value)] = value
-    return Scan(trunk.hu, labels, trunk.ijk_to_ras), trunk.truth
+    return _around_the_spine(Scan(trunk.hu, labels, trunk.ijk_to_ras)), trunk.truth
+
+
+def _around_the_spine(scan: Scan) -> Scan:
+    """Return the part of a scan from T10 to L4, 290 mm wide: files are the smaller, and the aorta is in it."""
+    slices = np.flatnonzero(np.isin(scan.labels, range(17, 24)).any(axis=(1, 2)))
+    rows, columns = (int(np.median(places)) for places in np.nonzero(scan.labels)[1:])
+    first = (int(slices[0]), max(rows - 90, 0), max(columns - 90, 0))
+    box = (slice(first[0], int(slices[-1]) + 1), slice(first[1], rows + 90), slice(first[2], columns + 90))
+    matrix = scan.ijk_to_ras.copy()
+    matrix[:3, 3] = scan.ijk_to_ras[:3] @ (*first[::-1], 1)
+    return Scan(np.ascontiguousarray(scan.hu[box]), np.ascontiguousarray(scan.labels[box]), matrix)
 
 
 def write_volume(array: np.ndarray, ijk_to_ras: np.ndarray, path: Path) -> Path:

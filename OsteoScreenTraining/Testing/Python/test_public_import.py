@@ -119,8 +119,8 @@ def test_every_storage_order_gives_the_same(square_scan, tmp_path, capsys):
 def test_slices_and_pixels_that_are_not_square_are_built_from_the_ct_itself(square_scan, tmp_path, capsys):
     whole, _ = square_scan
     narrow = whole.ijk_to_ras.copy()
-    narrow[:3, 3] += 40 * narrow[:3, 0]
-    scan = Scan(whole.hu[:, :, 40:260], whole.labels[:, :, 40:260], narrow)
+    narrow[:3, 3] += 20 * narrow[:3, 0]
+    scan = Scan(whole.hu[:, :, 20:160], whole.labels[:, :, 20:160], narrow)
     wide = Scan(scan.hu[:, :, ::2], scan.labels[:, :, ::2], scan.ijk_to_ras @ np.diag([2.0, 1, 1, 1]))
     write_verse(tmp_path / "verse", wide)
     ct, _ = write_verse(tmp_path / "verse", scan, "sub-verse501")
