@@ -21,14 +21,13 @@ class How:
 
     ``before``: what else has to be there, made anew. ``elsewhere``: the test that runs this command, which takes too
     long or needs too much to run once more; then its words alone are checked here, by the command's own parser.
-    ``code``: the exit code. ``why`` says why an exit code other than 0, or an exception, is right.
+    ``process``: in a process of its own, as a user's is; the others share this one.
     """
 
     shorter: dict[str, str] = field(default_factory=dict)
     before: tuple[Maker, ...] = ()
     elsewhere: str = ""
-    code: int = 0
-    why: str = ""
+    process: bool = False
 
 
 TRAINING = "OsteoScreenTraining/Testing/Python/"
@@ -67,8 +66,8 @@ LEAST = "../shared/data/totalsegmentator-example"
 COMMANDS: dict[str, How] = {
     # -- screening
     "python3 run.py demo": How(elsewhere="Testing/test_demo.py"),
-    "python3 run.py test": How(elsewhere="Testing/test_run.py"),
-    "python3 run.py test -k levels": How(elsewhere="Testing/test_run.py"),
+    "python3 run.py test": How(elsewhere=".ci/run"),
+    "python3 run.py test -k levels": How(elsewhere=".ci/run"),
     "python3 run.py screen CT -o OUT --l1=-812.5 --l2=-846": How(),
     "python3 run.py screen CT -o OUT --l1=auto --l2=auto": How(before=(inputs.abdominal_ct,)),
     "python3 run.py screen CT -o OUT --l1=-291.5 --l2=-330.7 --write dicom": How(),
@@ -81,7 +80,7 @@ COMMANDS: dict[str, How] = {
     "python3 run.py screen ../shared/data/acrin-nsclc-fdg-pet-042/dicom -o OUT --l1=-291.5 --l2=-330.7": How(),
     # -- the tutorial
     f"python3 run.py screen {SAMPLE} -o OUT --l1=auto --l2=auto": How(),
-    f"python3 run.py screen {SAMPLE} -o OUT --l1=auto --l2=auto --age 67 --sex F": How(),
+    f"python3 run.py screen {SAMPLE} -o OUT --l1=auto --l2=auto --age 67 --sex F": How(process=True),
     'python3 run.py decide OUT --accept --by "A. Reader"': How(before=(inputs.sample_result,)),
     'python3 run.py decide OUT --correct --by "A. Reader" --l2=-442': How(before=(inputs.sample_result,)),
     f"python3 run.py screen {SAMPLE} -o OUT2 --l1=-412.2 --l2=-441.8 --age 67 --sex F --write pdf,csv": How(),
@@ -100,10 +99,10 @@ COMMANDS: dict[str, How] = {
     "--write dicom --send hospital": How(),
     "osteoscreen pacs fetch hospital STUDY_UID -o FOLDER": How(),
     "osteoscreen pacs send hospital OUT": How(),
-    # -- many studies
-    "python3 run.py batch MANIFEST -o OUT": How(elsewhere=f"{ENGINE}test_batch_run.py"),
+    # -- many studies; test_batch_run.py and test_batch_cluster.py take their words from batch_archive.py
+    "python3 run.py batch MANIFEST -o OUT": How(elsewhere=f"{ENGINE}batch_archive.py"),
     "python3 run.py batch MANIFEST -o OUT --workers 8 --suggest": How({"--workers 8": "--workers 1"}),
-    "python3 run.py batch MANIFEST -o OUT --scheduler tcp://host:8786": How(elsewhere=f"{ENGINE}test_batch_cluster.py"),
+    "python3 run.py batch MANIFEST -o OUT --scheduler tcp://host:8786": How(elsewhere=f"{ENGINE}batch_archive.py"),
     # -- scores
     "python3 run.py simulate slices -o VAL --count 200 --seed 1000": How({"--count 200": "--count 4"}),
     f"python3 run.py evaluate segmentation --data VAL {TWO} --model vertebral-body-dcnn -o OUT --most 100": How(
@@ -132,7 +131,9 @@ COMMANDS: dict[str, How] = {
         before=(inputs.collection("ctspine1k"),)
     ),
     # -- simulating, training, scoring
-    "python3 run.py simulate study -o OUT --seed 7 --bmd 95": How(elsewhere="Testing/test_demo.py"),
+    "python3 run.py simulate study -o OUT --seed 7 --bmd 95": How(
+        elsewhere="OsteoScreenTraining/Testing/Slicer/DrawingTest.py"
+    ),
     "python3 run.py simulate slices -o DATA --count 2000": How({"--count 2000": "--count 8"}),
     "python3 run.py simulate cohort -o COHORT": How({"COHORT": "COHORT --count 8"}),
     "python3 run.py simulate trunks -o TRUNKS --count 20": How({"--count 20": "--count 1"}),
