@@ -26,7 +26,7 @@ OTHERS = {
     "--no-main-window", "--python-code", "--python-script",
 }  # fmt: skip
 #: Programs of this repository that take options of their own.
-BESIDE = ("Resources/batch_on_a_cluster.py", "Testing/*.py", "Testing/benchmarks/*.py", "run.py")
+BESIDE = ("Resources/batch_on_*.py", "Testing/*.py", "Testing/benchmarks/*.py", "run.py")
 #: No larger picture may be shown: a clone carries them all.
 LARGEST_PICTURE = 250_000
 
