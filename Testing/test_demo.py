@@ -66,6 +66,14 @@ def test_it_never_replaces_a_series_that_it_did_not_write(tmp_path, capsys):
     shutil.rmtree(tmp_path / "ct")
 
 
+def test_what_cannot_be_written_to_is_told_before_anything_is_simulated(tmp_path, capsys):
+    (tmp_path / "file").write_text("a file")
+    assert main(["demo", "-o", str(tmp_path / "file" / "out")]) == 2
+    shown = capsys.readouterr().err
+    assert shown.startswith(f"osteoscreen: {tmp_path / 'file'} is not a folder")
+    assert shown.count("\n") == 1
+
+
 def test_the_same_seed_gives_the_same_study(tmp_path, monkeypatch):
     from OsteoScreenTrainingLib.simulation import study
 

@@ -14,7 +14,7 @@ from itertools import pairwise
 from typing import Any, NoReturn, Protocol, cast
 
 from .. import __version__
-from ..errors import OsteoScreenError, UsageError, system_reason
+from ..errors import OsteoScreenError, UsageError, is_disk_full, system_reason
 from .console import flush_quietly, print_error, write_error_log
 
 #: Exit codes beside those of :mod:`OsteoScreenLib.errors`.
@@ -94,16 +94,23 @@ def _run(words: list[str]) -> int:
     except MemoryError:
         print_error("There is not enough memory for this; close other programs, or use a smaller scan.")
         return EXIT_UNEXPECTED
-    except PermissionError as error:
-        # Where none of the readers and writers has said it in its own words.
-        place = f"{error.filename} may not be opened" if error.filename else "A file may not be opened"
-        print_error(f"{place} ({system_reason(error)}); ask for the right to, or name another one.")
-        return EXIT_UNEXPECTED
     except Exception as error:
-        log = write_error_log(error, words)
-        where = f" The details are in {log}; please report them." if log else ""
-        print_error(f"Something went wrong inside OsteoScreen ({type(error).__name__}).{where}")
+        print_error(_refused_by_the_system(error) or _ours(error, words))
         return EXIT_UNEXPECTED
+
+
+def _refused_by_the_system(error: Exception) -> str | None:
+    """What the system refused, where none of the readers and writers has said it in its own words."""
+    if isinstance(error, PermissionError):
+        place = f"{error.filename} may not be opened" if error.filename else "A file may not be opened"
+        return f"{place} ({system_reason(error)}); ask for the right to, or name another one."
+    return "The disk is full; make room on it, then give the same command again." if is_disk_full(error) else None
+
+
+def _ours(error: Exception, words: Sequence[str]) -> str:
+    log = write_error_log(error, words)
+    where = f" The details are in {log}; please report them." if log else ""
+    return f"Something went wrong inside OsteoScreen ({type(error).__name__}).{where}"
 
 
 def _parse(words: list[str]) -> argparse.Namespace:

@@ -169,14 +169,23 @@ def test_running_out_of_memory_and_ctrl_c_are_sentences(fake, capsys):
     assert "Interrupted" in shown[1]
 
 
-def test_a_place_that_may_not_be_opened_is_no_mistake_of_ours(fake, capsys):
-    fake(raiser(PermissionError(13, "Permission denied", "here/ct")))
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (
+            PermissionError(13, "Permission denied", "here/ct"),
+            "here/ct may not be opened (permission denied); ask for the right to, or name another one.",
+        ),
+        (
+            OSError(28, "No space left on device", "here/out"),
+            "The disk is full; make room on it, then give the same command again.",
+        ),
+    ],
+)
+def test_what_the_system_refuses_is_no_mistake_of_ours(fake, capsys, error, told):
+    fake(raiser(error))
     assert main(["fake"]) == 1
-    shown = capsys.readouterr().err
-    assert (
-        shown
-        == "osteoscreen: here/ct may not be opened (permission denied); ask for the right to, or name another one.\n"
-    )
+    assert capsys.readouterr().err == f"osteoscreen: {told}\n"
 
 
 def test_warnings_of_libraries_stay_off_the_console(fake, capsys):

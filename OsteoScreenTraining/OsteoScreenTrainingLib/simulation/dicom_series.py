@@ -18,7 +18,7 @@ import numpy as np
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian
 
-from OsteoScreenLib.errors import OsteoScreenError, UsageError
+from OsteoScreenLib.errors import OsteoScreenError, UsageError, system_reason
 from OsteoScreenLib.progress import Progress, silent
 
 MANUFACTURER = "OsteoScreen simulation"
@@ -77,7 +77,7 @@ def write_dicom_series(
             target.rmdir()
         os.replace(staging, target)
     except OSError as error:
-        raise OsteoScreenError(f"The series cannot be written to {target}: {error.strerror or error}.") from error
+        raise OsteoScreenError(f"The series cannot be written to {target}: {system_reason(error)}.") from error
     finally:
         if staging is not None:
             shutil.rmtree(staging, ignore_errors=True)

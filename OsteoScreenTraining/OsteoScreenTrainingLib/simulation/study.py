@@ -64,6 +64,7 @@ def simulate_study(
     if bmd_mg_cm3 is not None and not 0 < bmd_mg_cm3 <= 400:
         raise UsageError("--bmd takes a density above 0 and up to 400 mg/cm3.")
     target = Path(folder)
+    _refuse_unwritable(target)
     if replace:
         remove_study(target)
     elif (target / TRUTH).exists() or (target / SERIES).exists():
@@ -77,6 +78,15 @@ def simulate_study(
     temporary.write_text(json.dumps(truth, indent=2) + "\n", encoding="utf-8")
     os.replace(temporary, target / TRUTH)
     return SimulatedStudy(target, truth)
+
+
+def _refuse_unwritable(folder: Path) -> None:
+    """Raise UsageError where nothing can be written to a folder, before it takes seconds to simulate."""
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not there.is_dir():
+        raise UsageError(f"{there} is not a folder, so nothing can be written to {folder}; name a folder with -o.")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise UsageError(f"Nothing may be written to {there}; ask for the right to, or name another folder with -o.")
 
 
 def remove_study(folder: Path) -> None:
