@@ -102,14 +102,20 @@ def _without_doubles(stack: Stack) -> tuple[list[Frame], list[Check]]:
         [Check("duplicates", "pass", f"{copies} copies of the same images were left out.", copies)] if copies else []
     )
     places = _places(stack, single)
-    doubled = len(single) - places
-    if not doubled:
+    if places == len(single):
         return single, findings
+    chosen, found = _told_apart(stack, single, places) or _first_of_each(stack, single, places)
+    return chosen, [*findings, found]
+
+
+def _told_apart(stack: Stack, single: Sequence[Frame], places: int) -> tuple[list[Frame], Check] | None:
+    """The frames of one reconstruction, where a tag tells apart those that lie in the same places."""
     keys: list[tuple[str, Callable[[Frame], str]]] = [
         ("temporal position", lambda f: f.temporal_position),
         ("acquisition number", lambda f: f.acquisition_number),
         ("image type", lambda f: "/".join(f.image_type)),
     ]
+    doubled = len(single) - places
     for name, key in keys:
         for value in sorted({key(f) for f in single}, key=lambda v: (len(v), v)):
             part = [f for f in single if key(f) == value]
@@ -118,17 +124,23 @@ def _without_doubles(stack: Stack) -> tuple[list[Frame], list[Check]]:
                     f"The series holds several images at {doubled} places; "
                     f"those of {name} {value or 'none'} were taken."
                 )
-                return part, [*findings, Check("duplicates", "warn", message, doubled)]
+                return part, Check("duplicates", "warn", message, doubled)
+    return None
+
+
+def _first_of_each(stack: Stack, single: Sequence[Frame], places: int) -> tuple[list[Frame], Check]:
+    """The first frame at each place."""
     first: list[Frame] = []
     for frame in single:
         if not first or _distance(stack, first[-1], frame) > _SAME_PLACE_MM:
             first.append(frame)
-    few = doubled <= _FEW_DOUBLES * places
+    doubled = len(single) - places
     message = (
         f"The series holds several different images at {doubled} places, and nothing tells them apart; "
         "the first of each was taken. Export one reconstruction only."
     )
-    return first, [*findings, Check("duplicates", "warn" if few else "refuse", message, doubled)]
+    few = doubled <= _FEW_DOUBLES * places
+    return first, Check("duplicates", "warn" if few else "refuse", message, doubled)
 
 
 def _ordered(stack: Stack) -> list[Frame]:
