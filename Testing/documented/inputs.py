@@ -141,7 +141,7 @@ def volumes(at: Desk) -> None:
         assert found, f"the script does not say where L1 of {name}.nrrd is"
         volume = image(person().hu, ijk_to_ras(float(found.group(1))))
         sitk.WriteImage(volume, str(at.path / "data" / f"{name}.nrrd"))
-    at.words["/data/"] = f"{at.path / 'data'}/"
+    at.words["/data/"] = f"{(at.path / 'data').as_posix()}/"
 
 
 # -- what a reader brings along
@@ -372,7 +372,8 @@ def pacs(at: Desk) -> None:
 
 def sample_data(at: Desk) -> None:
     """The part of the clone that the tutorial's CT lies in."""
-    (at.path / "OsteoScreen").symlink_to(REPOSITORY / "OsteoScreen", target_is_directory=True)
+    where = Path("OsteoScreen", "Resources", "SampleData")
+    shutil.copytree(REPOSITORY / where, at.path / where)
 
 
 #: The names that stand for an input wherever a command has one that no command before it made.
