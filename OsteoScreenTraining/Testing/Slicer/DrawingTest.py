@@ -17,10 +17,7 @@ class DrawingTest(TrainingTestCase):
         TrainingTestCase.setUp(self)
         heights = {}
         for number, name in enumerate(("A", "B")):
-            self.logic.start(
-                ["simulate", "study", "-o", self.place(name), "--seed", str(7 + number)], self.place("job", name)
-            )
-            self.waitForJob(self.place("job", name))
+            self.made(name, "simulate", "study", "--seed", str(7 + number))
             heights[name] = self.heights(name)
         with open(self.place("subjects.csv"), "w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file, lineterminator="\n")

@@ -3,6 +3,7 @@
 These files run in Slicer (CTest, Reload and Test) and, through Testing/slicer_host, in continuous integration.
 """
 
+import atexit
 import os
 import shutil
 import tempfile
@@ -12,6 +13,8 @@ import unittest
 import slicer
 
 SUBJECTS = 90
+# Where lies what was made once in this process, by its name.
+_MADE = {}
 
 
 class TrainingTestCase(unittest.TestCase):
@@ -51,10 +54,17 @@ class TrainingTestCase(unittest.TestCase):
         self.assertEqual(state.state, ending, f"{state.message}\n{state.log_tail}")
         self.widget.updatePanel()
 
+    def made(self, name, *words):
+        """Return the test's own copy of what a command writes to ``-o``; it runs once in a process, as a job."""
+        if name not in _MADE:
+            folder = tempfile.mkdtemp(prefix="OsteoScreenTraining-made-")
+            atexit.register(shutil.rmtree, folder, True)
+            job, place = os.path.join(folder, "job"), os.path.join(folder, name)
+            self.logic.start([*words, "-o", place], job)
+            self.waitForJob(job)
+            _MADE[name] = place
+        return shutil.copytree(_MADE[name], self.place(name))
+
     def simulatedDataSet(self):
-        """Return the folder of a small simulated data set, made by the command line as a job."""
-        data = self.place("data")
-        words = ["simulate", "cohort", "-o", data, "--count", str(SUBJECTS), "--seed", "3"]
-        self.logic.start(words, self.place("simulating"))
-        self.waitForJob(self.place("simulating"))
-        return data
+        """Return the folder of a small simulated data set."""
+        return self.made("data", "simulate", "cohort", "--count", str(SUBJECTS), "--seed", "3")
