@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import __version__
-from ..errors import InputError
+from ..errors import BundleError, InputError
 
 if TYPE_CHECKING:
     from ..models import Bundle
@@ -93,15 +93,26 @@ def used_bundles(settings: BatchSettings) -> list[dict[str, str]]:
 
 
 def _bundles(settings: BatchSettings) -> Iterable[Bundle]:
-    from ..chosen_bundles import classification_bundle, localisation_bundle, segmentation_bundle
+    from ..chosen_bundles import classification_bundle, segmentation_bundle
 
     yield segmentation_bundle(settings.segmentation_model)
-    if settings.suggest:
-        yield localisation_bundle(settings.localisation_model)
+    yield from _localiser(settings)
     for levels in (("L1", "L2"),) if settings.classification_model else (("L1", "L2"), ("L1",)):
         opinion = classification_bundle(settings.classification_model, levels)
         if opinion is not None:
             yield opinion
+
+
+def _localiser(settings: BatchSettings) -> list[Bundle]:
+    """Also where nothing is suggested unasked, for a study may ask for it; without a bundle that study says so."""
+    from ..chosen_bundles import localisation_bundle
+
+    try:
+        return [localisation_bundle(settings.localisation_model)]
+    except BundleError:
+        if settings.suggest or settings.localisation_model is not None:
+            raise
+        return []
 
 
 def _digest(path: str | os.PathLike[str]) -> str:

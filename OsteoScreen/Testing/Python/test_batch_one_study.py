@@ -142,6 +142,13 @@ def test_levels_that_nobody_gave_are_suggested_and_stay_unconfirmed(counting, tm
     assert set(levels) == {"L1", "L2"}
 
 
+def test_a_study_may_ask_for_a_suggestion_where_others_get_none(counting, tmp_path):
+    order = order_of(counting, tmp_path, l1="auto", localisation_model=str(counting / "certain"))
+    assert ask(order).trouble is None
+    levels = json.loads((order.place.folder / RESULT).read_text())["levels"]
+    assert (levels["L1"]["set_by"], levels["L1"]["confirmed"]) == ("suggested", False)
+
+
 def test_a_study_whose_levels_cannot_be_suggested_needs_levels(counting, tmp_path):
     uncertain = order_of(counting, tmp_path, l1=None, suggest=True, localisation_model=str(counting / "uncertain"))
     found = ask(uncertain)
