@@ -168,9 +168,10 @@ class FromTheBatchTest(QueueTestCase):
     def batch(self, manifest):
         """Run the command as a user does, and return what it said."""
         program, paths = pythonForWorker()
+        search = os.pathsep.join(filter(None, [*paths, os.environ.get("PYTHONPATH")]))
         done = subprocess.run(
             [program, "-m", "OsteoScreenLib", "batch", manifest, "-o", self.out, "--workers=1", "--device=cpu"],
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+            env={**os.environ, "PYTHONPATH": search},
             capture_output=True,
             text=True,
             check=False,
