@@ -9,7 +9,7 @@ from typing import Any
 
 from .errors import UsageError
 from .follow_up import refreshed
-from .printable import LONGEST_TEXT, printable
+from .printable import one_line
 from .results import Decision, DecisionKind, ScreeningResult
 
 #: A name of a person in DICOM (PN) has at most 64 characters a component group (PS3.5, 6.2).
@@ -89,7 +89,7 @@ def _counted(new: ScreeningResult, old: ScreeningResult) -> dict[str, Any]:
 
 def clean_name(by: str) -> str:
     """Return a reader's name on one line.  Raises UsageError where nothing is left of it, or it is too long."""
-    name = _one_line(by)
+    name = one_line(by)
     if not name:
         raise UsageError("Nobody is named as the reader; say who decides.")
     if len(name) > LONGEST_NAME:
@@ -114,12 +114,8 @@ def _decision(
         by=clean_name(by),
         at=moment.isoformat(timespec="seconds"),
         corrections=list(corrections),
-        comment=_one_line(comment, LONGEST_COMMENT),
+        comment=one_line(comment, LONGEST_COMMENT),
     )
-
-
-def _one_line(text: str, most: int = LONGEST_TEXT) -> str:
-    return " ".join(printable(text, most).split())
 
 
 def _signed(result: ScreeningResult) -> ScreeningResult:

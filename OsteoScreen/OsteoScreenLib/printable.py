@@ -23,3 +23,8 @@ def printable(text: str, most: int = LONGEST_TEXT) -> str:
     if text.isascii() and text.isprintable():
         return text
     return "".join(" " if unicodedata.category(character).startswith(_UNFIT) else character for character in text)
+
+
+def one_line(text: str, most: int = LONGEST_TEXT) -> str:
+    """Return :func:`printable` text without blanks at its ends, and with one where there were several."""
+    return " ".join(printable(text, most).split())

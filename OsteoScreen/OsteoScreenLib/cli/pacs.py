@@ -124,9 +124,9 @@ def _study_lines(study: FoundStudy, series: Sequence[FoundSeries], with_identity
 
 
 def _cell(text: str) -> str:
-    from ..printable import printable
+    from ..printable import one_line
 
-    return " ".join(printable(text, _LONGEST_CELL).split())
+    return one_line(text, _LONGEST_CELL)
 
 
 def _fetch(arguments: argparse.Namespace) -> int:

@@ -8,13 +8,12 @@ from dataclasses import replace
 from typing import Any
 
 from ..ct.kernels import kernel_class
-from ..printable import printable
+from ..densitometry.calibration import fits_kvp
+from ..printable import one_line
 from ..results import EarlierResult, FollowUp, ScreeningResult
 from .precision import least_significant_change
 from .scans import DISCARDED, FORCED, NOT_CONFIRMED, ComparedScan, problems
 
-#: Tube voltages that differ by less are the same setting (kV).
-_SAME_KVP = 0.5
 #: Slices whose thickness differs by more are not compared (mm): a body's HU rises towards its endplates, and a thicker
 #: slice holds more of them. A convention of this program; no measurement of it is known.
 _SAME_THICKNESS_MM = 1.0
@@ -140,9 +139,7 @@ def _alike(one: float | None, other: float | None) -> bool:
 
 
 def _scanned_alike(then: ComparedScan, now: ComparedScan) -> Iterator[str]:
-    yield from _told(
-        "tube voltage", then.kvp, now.kvp, lambda value: f"{value:g} kVp", lambda a, b: abs(a - b) < _SAME_KVP
-    )
+    yield from _told("tube voltage", then.kvp, now.kvp, lambda value: f"{value:g} kVp", fits_kvp)
     yield from _contrast(then.contrast, now.contrast)
     yield from _kernels(then, now)
     yield from _told(
@@ -190,7 +187,7 @@ def _same_words(one: str, other: str) -> bool:
 
 
 def _quoted(text: str) -> str:
-    return " ".join(printable(text, _LONGEST_NAME).split())
+    return one_line(text, _LONGEST_NAME)
 
 
 def _levels(now: Mapping[str, float], then: Mapping[str, float]) -> list[str]:

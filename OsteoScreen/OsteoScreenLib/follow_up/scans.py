@@ -87,8 +87,10 @@ def scan_of_result(
 
 def problems(result: ScreeningResult, called: str) -> list[str]:
     """Return what speaks against using a result at all, as sentences about ``called`` ("this result")."""
+    from ..decisions import is_discarded  # which imports this package
+
     found = []
-    if result.decisions and result.decisions[-1].decision == "discarded":
+    if is_discarded(result):
         found.append(DISCARDED.format(called))
     if not all(level.confirmed for level in result.levels.values()):
         found.append(NOT_CONFIRMED.format(called))

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from ..decisions import is_discarded
+from ..decisions import in_force
 from ..results import Decision, ScreeningResult
 from .phrases import joined
-
-__all__ = ["NOT_TO_BE_USED", "decision_sentence", "is_discarded", "moment", "one_decision"]
 
 NOT_TO_BE_USED = "The values are kept for the record: do not use them."
 
 
 def decision_sentence(result: ScreeningResult) -> str | None:
     """Return the decision in force as a sentence, None where no reader has decided."""
-    return one_decision(result.decisions[-1]) if result.decisions else None
+    decision = in_force(result)
+    return None if decision is None else one_decision(decision)
 
 
 def one_decision(decision: Decision) -> str:

@@ -110,10 +110,10 @@ def close_up(picture: LevelPicture, roi: RoiMeasures, box: Box) -> Figure:
     paths["inset"] = _path(_inset(outline, spacing, roi.inset_mm), spacing, box)
     if roi.circle_centre_ras_mm is not None:
         paths["circle"] = _path([_circle(picture, roi)], spacing, box)
-    grey = Image.fromarray(_grey(box.cut(picture.hu)))
+    image = Image.fromarray(grey(box.cut(picture.hu)))
     # Twice the pixels: a browser's own enlargement is bilinear at best, and shows the grid.
-    grey = grey.resize((2 * grey.width, 2 * grey.height), Image.Resampling.BICUBIC)
-    return _figure(grey, box, spacing, paths, LARGE_FIGURE_TEXT)
+    image = image.resize((2 * image.width, 2 * image.height), Image.Resampling.BICUBIC)
+    return _figure(image, box, spacing, paths, LARGE_FIGURE_TEXT)
 
 
 def probability_map(picture: LevelPicture, roi: RoiMeasures, box: Box) -> Figure | None:
@@ -137,7 +137,7 @@ def whole_slice(picture: LevelPicture, box: Box | None) -> Figure:
         corners = [(box.column, box.row), (box.column_end, box.row), (box.column_end, box.row_end)]
         corners.append((box.column, box.row_end))
         paths["box"] = _path([np.array(corners, dtype=float) - 0.5], picture.spacing_mm, whole)
-    return _figure(_shrunk(_grey(picture.hu), WHOLE_SLICE_PIXELS), whole, picture.spacing_mm, paths)
+    return _figure(_shrunk(grey(picture.hu), WHOLE_SLICE_PIXELS), whole, picture.spacing_mm, paths)
 
 
 def sagittal_view(picture: SagittalPicture, level_slices: Sequence[tuple[str, int]]) -> Figure:
@@ -149,7 +149,7 @@ def sagittal_view(picture: SagittalPicture, level_slices: Sequence[tuple[str, in
     # Resampled to square pixels: thick slices would otherwise be drawn as steps.
     step = max(rows * row_step, (last - first) * column_step) / SAGITTAL_PIXELS
     size = (max(1, round((last - first) * column_step / step)), max(1, round(rows * row_step / step)))
-    image = Image.fromarray(_grey(box.cut(picture.image))).resize(size, Image.Resampling.BICUBIC)
+    image = Image.fromarray(grey(box.cut(picture.image))).resize(size, Image.Resampling.BICUBIC)
     figure = _figure(image, box, picture.spacing_mm, {}, LARGE_FIGURE_TEXT)
     text = figure.text_mm
     bar = ScaleBar(figure.scale_bar.x, 2.0 * text, figure.scale_bar.length_mm)
@@ -168,7 +168,7 @@ def spine_view(picture: SpinePicture, levels: Collection[str]) -> Figure:
     rows, columns = picture.image.shape
     step = min(row_step, column_step) / SPINE_ENLARGED
     size = (round(columns * column_step / step), round(rows * row_step / step))
-    image = Image.fromarray(_grey(picture.image)).resize(size, Image.Resampling.BICUBIC)
+    image = Image.fromarray(grey(picture.image)).resize(size, Image.Resampling.BICUBIC)
     figure = _figure(image, Box(0, 0, rows, columns), picture.spacing_mm, {}, SPINE_TEXT)
     names = [
         NameMark(
@@ -213,14 +213,15 @@ def _span(centre: float, length: float, limit: int) -> tuple[int, int]:
     return first, last
 
 
-def _grey(hu: np.ndarray) -> np.ndarray:
+def grey(hu: np.ndarray) -> np.ndarray:
+    """HU in the display window as grey values from 0 to 255."""
     low, high = DISPLAY_WINDOW_HU
     scaled = (np.nan_to_num(np.asarray(hu, dtype=np.float32), nan=low) - low) * (255.0 / (high - low))
     return np.clip(scaled, 0, 255).round().astype(np.uint8)
 
 
-def _shrunk(grey: np.ndarray, most: int) -> Image.Image:
-    image = Image.fromarray(grey)
+def _shrunk(pixels: np.ndarray, most: int) -> Image.Image:
+    image = Image.fromarray(pixels)
     factor = most / max(image.size)
     if factor >= 1:
         return image

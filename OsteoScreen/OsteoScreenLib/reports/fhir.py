@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import uuid
 from collections.abc import Sequence
 from datetime import datetime, timezone
@@ -18,13 +17,14 @@ from typing import Any
 
 from pydicom.sr.coding import Code
 
+from ..decisions import in_force
 from ..densitometry.bmd import NORMAL_ABOVE_MG_CM3
 from ..results import BundleUse, Check, Classification, Densitometry, Identity, RoiMeasures, ScreeningResult
 from ..results_io import write_text_atomically
 from . import wording
 from .change import follow_up_sentences
 from .decided import decision_sentence
-from .dicom import codes
+from .dicom import codes, values
 from .fhir_values import (
     HL7,
     PRIVATE_SYSTEM,
@@ -117,8 +117,8 @@ class _Maker:
             "result": list(observations),
             "conclusion": string(" ".join(_conclusion(result))),
         }
-        if result.decisions:
-            report["resultsInterpreter"] = [{"display": string(result.decisions[-1].by)}]
+        if decision := in_force(result):
+            report["resultsInterpreter"] = [{"display": string(decision.by)}]
         report |= self._study()
         return self._add("report", report)
 
@@ -127,9 +127,9 @@ class _Maker:
         identity = self.result.identity
         if identity is None:
             return {}
-        uid = identity.study_instance_uid
+        uid = values.uid(identity.study_instance_uid)
         study = {"type": "ImagingStudy", "identifier": {"system": "urn:dicom:uid", "value": f"urn:oid:{uid}"}}
-        found: Resource = {"imagingStudy": [study]} if re.fullmatch(r"[0-2](\.(0|[1-9][0-9]*))+", uid) else {}
+        found: Resource = {"imagingStudy": [study]} if uid else {}
         if date := fhir_date(identity.study_date):
             found["effectiveDateTime"] = date
         if number := string(identity.accession_number):
@@ -302,7 +302,8 @@ class _Maker:
 def _status(result: ScreeningResult) -> str:
     if result.status == "refused":
         return "cancelled"
-    return _DECIDED[result.decisions[-1].decision] if result.decisions else "preliminary"
+    decision = in_force(result)
+    return "preliminary" if decision is None else _DECIDED[decision.decision]
 
 
 def _conclusion(result: ScreeningResult) -> list[str]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydicom.sr.coding import Code
 
-from ..printable import printable
+from ..printable import one_line
 from .dicom import codes
 
 #: The private scheme of `dicom.codes` as a code system.
@@ -53,7 +53,7 @@ def quantity_component(code: Code, value: float | None, unit: Code) -> Resource:
 
 def string(text: str) -> str:
     """Text as FHIR allows it (R4, "string": no control characters, not only blanks), on one line."""
-    return " ".join(printable(text, LONGEST_TEXT).split())
+    return one_line(text, LONGEST_TEXT)
 
 
 def fhir_date(text: str) -> str | None:

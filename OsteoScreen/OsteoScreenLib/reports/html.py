@@ -11,6 +11,7 @@ from pathlib import Path
 from jinja2 import Environment
 from markupsafe import Markup
 
+from ..decisions import is_discarded
 from ..results import ScreeningResult
 from ..results_io import write_text_atomically
 from . import change, decided, drawing, opinion, phrases, timeline, views, wording
@@ -46,6 +47,7 @@ def render_html(result: ScreeningResult, pictures: StudyPictures, written: datet
         checks=views.sorted_checks(result.eligibility),
         bmd=views.bmd_scale(result),
         decided=decided,
+        is_discarded=is_discarded,
         change=change,
         timeline=timeline.timeline(result),
         window=drawing.DISPLAY_WINDOW_HU,

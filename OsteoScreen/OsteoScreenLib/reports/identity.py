@@ -11,7 +11,7 @@ from pydicom.dataset import Dataset
 from ..ct.dicom.files import read_dataset
 from ..ct.dicom.values import tag_of
 from ..errors import InputError
-from ..printable import printable
+from ..printable import one_line
 from ..results import Check, Identity
 
 if TYPE_CHECKING:
@@ -72,4 +72,4 @@ def _text(header: Dataset, keyword: str) -> str:
         except Exception:  # a damaged value provokes whatever it may in pydicom
             stored = header.get_item(tag_of(keyword)).value
             value = stored.decode("ascii", "replace") if isinstance(stored, bytes) else stored
-    return " ".join(printable("" if value is None else str(value), LONGEST_VALUE).split())
+    return one_line("" if value is None else str(value), LONGEST_VALUE)

@@ -18,8 +18,8 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from ..decisions import is_discarded
-from ..printable import printable
+from ..decisions import in_force, is_discarded
+from ..printable import one_line
 from ..request import LEVEL_NAMES
 from ..results import BONE_STATUSES, BoneStatus, FollowUp, Identity, ScreeningResult
 from ..results_io import write_bytes_atomically
@@ -65,7 +65,7 @@ def safe_text(text: str) -> str:
     Control characters become spaces, blanks are joined, and an apostrophe is put before whatever begins with = + - or
     @ (their full-width forms too), at the start of the text or after a comma, semicolon or bar in it.
     """
-    line = " ".join(printable(text, LONGEST_CELL).split())
+    line = one_line(text, LONGEST_CELL)
     return _CELL_STARTS.sub(lambda found: found[0] + ("'" if _begins_formula(found[1]) else ""), line)
 
 
@@ -190,12 +190,16 @@ def _class_columns() -> Iterator[tuple[str, _Read, str]]:
 
 def _reader_columns() -> Iterator[tuple[str, _Read, str]]:
     def last(attribute: str) -> _Read:
-        return lambda r: getattr(r.decisions[-1], attribute) if r.decisions else None
+        return lambda r: getattr(in_force(r), attribute, None)
 
     yield "decision", last("decision"), "accepted, corrected or discarded; the last one is in force"
     yield "decided_by", last("by"), "the reader, as they wrote it"
     yield "decided_at", last("at"), "ISO 8601"
-    yield "corrections", lambda r: ", ".join(r.decisions[-1].corrections) if r.decisions else None, "what they changed"
+    yield (
+        "corrections",
+        lambda r: ", ".join(decision.corrections) if (decision := in_force(r)) else None,
+        "what they changed",
+    )
     yield "decision_comment", last("comment"), "as they wrote it"
 
 

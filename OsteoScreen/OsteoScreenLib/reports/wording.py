@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..decisions import is_discarded
+from ..decisions import in_force, is_discarded
 from ..densitometry.bmd import NORMAL_ABOVE_MG_CM3, OSTEOPOROSIS_BELOW_MG_CM3, limits_within_uncertainty
 from ..results import Calibration, Check, Densitometry, Level, ScreeningResult
 from . import opinion
@@ -68,7 +68,8 @@ def status(result: ScreeningResult) -> tuple[str, str, str]:
     if is_discarded(result):
         return "refuse", "✕", "Discarded by a reader"
     outcome, symbol, words = _screened(result)
-    signed = f"; {result.decisions[-1].decision} by a reader" if result.decisions else ""
+    decision = in_force(result)
+    signed = "" if decision is None else f"; {decision.decision} by a reader"
     return outcome, symbol, words + signed
 
 

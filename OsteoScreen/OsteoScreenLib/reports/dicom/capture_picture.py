@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from ...decisions import is_discarded
 from ...results import Densitometry, Level, RoiMeasures, ScreeningResult
-from ..drawing import DISPLAY_WINDOW_HU, Box, close_up_box
+from ..drawing import Box, close_up_box, grey
 from ..pictures import LevelPicture
 
 PANEL, MARGIN, LINE, LETTERS = 640, 16, 34, 22
@@ -59,10 +59,8 @@ class _Panel:
         self.left, self.top = left + (PANEL - self._size[0]) // 2, top + (PANEL - self._size[1]) // 2
 
     def image(self) -> Image.Image:
-        low, high = DISPLAY_WINDOW_HU
-        hu = np.nan_to_num(self._box.cut(self._picture.hu).astype(np.float32), nan=low)
-        grey = np.clip((hu - low) * (255.0 / (high - low)), 0, 255).round().astype(np.uint8)
-        return Image.fromarray(grey).resize(self._size, Image.Resampling.BICUBIC).convert("RGB")
+        image = Image.fromarray(grey(self._box.cut(self._picture.hu)))
+        return image.resize(self._size, Image.Resampling.BICUBIC).convert("RGB")
 
     def ring(self, draw: ImageDraw.ImageDraw, pixels: npt.NDArray, colour: tuple[int, int, int], width: int) -> None:
         """Draw a closed ring of (column, row) positions, pixel centres being whole numbers."""

@@ -10,7 +10,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import EncapsulatedPDFStorage, ExplicitVRLittleEndian
 
 from ...errors import InputError, system_reason
-from .making import MAKER, Making
+from .making import MAKER, Making, reference_to
 
 #: A page of text and a few pictures is some hundred kilobytes.
 MOST_BYTES = 64 << 20
@@ -51,7 +51,7 @@ def encapsulated_pdf(making: Making, pdf: bytes | str | os.PathLike[str]) -> Dat
     document.DocumentTitle = f"{MAKER} bone density report, research use only"
     document.ConceptNameCodeSequence = []
     document.MIMETypeOfEncapsulatedDocument = "application/pdf"
-    document.SourceInstanceSequence = [_reference(header) for header in making.source_headers()]
+    document.SourceInstanceSequence = [reference_to(header) for header in making.source_headers()]
     document.EncapsulatedDocumentLength = len(content)
     # Values of odd length are padded, and the true length stands above (C.24.2).
     document.EncapsulatedDocument = content + b"\0" * (len(content) % 2)
@@ -69,9 +69,3 @@ def _content(pdf: bytes | str | os.PathLike[str]) -> bytes:
     if not pdf.startswith(b"%PDF-") or len(pdf) > MOST_BYTES:
         raise InputError("What was to be put into DICOM as the report is no PDF, or larger than 64 MiB.")
     return pdf
-
-
-def _reference(header: Dataset) -> Dataset:
-    item = Dataset()
-    item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = header.SOPClassUID, header.SOPInstanceUID
-    return item

@@ -41,6 +41,13 @@ def device_uid() -> str:
     return f"2.25.{uuid.uuid5(_DEVICE_NAMESPACE, f'{MAKER} {__version__}').int}"
 
 
+def reference_to(header: Dataset) -> Dataset:
+    """Return an item that refers to an instance (PS3.3, table 10-11)."""
+    item = Dataset()
+    item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = header.SOPClassUID, header.SOPInstanceUID
+    return item
+
+
 @dataclass(frozen=True, eq=False)
 class Making:
     """One call's screening, source and moment; ``new_uid`` makes its UIDs.

@@ -5,13 +5,12 @@ from __future__ import annotations
 import warnings
 
 from highdicom.sc import SCImage
-from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRLittleEndian
 
 from ...errors import UsageError
 from . import values
 from .capture_picture import capture_picture
-from .making import MAKER, Making
+from .making import MAKER, Making, reference_to
 
 
 def secondary_captures(making: Making) -> dict[str, SCImage]:
@@ -42,8 +41,7 @@ def _capture(making: Making, name: str, number: int, series: dict) -> SCImage:
     capture.copy_patient_and_study_information(source)
     capture.BurnedInAnnotation, capture.BodyPartExamined = "NO", "LSPINE"
     capture.ImageComments = values.text(f"{name} vertebral body, outlined by {MAKER}; research use only", "LT")
-    reference = Dataset()
-    reference.ReferencedSOPClassUID, reference.ReferencedSOPInstanceUID = source.SOPClassUID, source.SOPInstanceUID
+    reference = reference_to(source)
     frames = making.source_slice(name).frame_numbers
     if frames is not None:
         reference.ReferencedFrameNumber = frames[0]

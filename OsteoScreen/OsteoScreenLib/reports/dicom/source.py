@@ -20,6 +20,7 @@ from ...ct.dicom.files import read_dataset
 from ...ct.dicom.header import CT_CLASSES, HEADER_TAGS, Frame, frames_of
 from ...ct.dicom.values import tag_of
 from ...errors import InputError, OsteoScreenError
+from ..phrases import joined
 from . import values
 
 #: What is copied of the patient, the study and the scanner, and how it is cleaned (DICOM PS3.3, C.7.1.1, C.7.2.1,
@@ -176,7 +177,7 @@ class SourceSeries:
         missing = [word for keyword, word in words.items() if not header[keyword].value]
         if missing:
             raise NoDicomOutput(
-                f"The images have no valid UID of their {_joined(missing)} (anonymised exports often lack it), so no "
+                f"The images have no valid UID of their {joined(missing)} (anonymised exports often lack it), so no "
                 "DICOM object can refer to them; use the series as it lies in the archive, or have the anonymiser "
                 f"replace UIDs instead of emptying them. {WHAT_GOES_ON}"
             )
@@ -331,7 +332,3 @@ def _judge_together(one: SourceSlice, other: SourceSlice) -> None:
             f"one orientation. {WHAT_GOES_ON}"
         )
     one.header.ImageOrientationPatient = other.header.ImageOrientationPatient
-
-
-def _joined(words: list[str]) -> str:
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 
+from ...decisions import in_force, is_discarded
 from ...results import ScreeningResult
 from ...results_io import write_bytes_atomically
 from .. import opinion, views, wording
 from ..change import follow_up_sentences
-from ..decided import decision_sentence, is_discarded
+from ..decided import decision_sentence
 from ..pictures import StudyPictures
 from .checks import checks_height, draw_checks, list_checks
 from .headline import draw_headline
@@ -145,8 +146,8 @@ class _Sheet:
     def _reader_says(self) -> list[tuple[str, str]]:
         # The summary of a discarded result is its decision already.
         decided = None if is_discarded(self.result) else decision_sentence(self.result)
-        comment = self.result.decisions[-1].comment if self.result.decisions else ""
-        said = " ".join(sentence for sentence in (decided, comment) if sentence)
+        decision = in_force(self.result)
+        said = " ".join(sentence for sentence in (decided, decision and decision.comment) if sentence)
         # The latest first, since what comes last may be cut.
         changes = follow_up_sentences(self.result)[::-1]
         told = changes[:MOST_CHANGES]
