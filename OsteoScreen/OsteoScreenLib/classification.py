@@ -21,7 +21,7 @@ from .densitometry import standardised_hu
 from .errors import BundleError, SegmentationFailed, UsageError
 from .inference import BundleRunner, Hu, check_slice
 from .models import Bundle
-from .networks.staged_classifier import StagedClassifier
+from .networks.registry import ROLES
 from .results import BONE_STATUSES, Calibration, Classification
 from .sampling import EDGE, cut, mask_and_window
 from .tensors import tensor_from_array
@@ -64,7 +64,7 @@ class Classifier(BundleRunner):
 
     def __init__(self, bundle: Bundle, device: str = "auto"):
         super().__init__(bundle, device)
-        if not isinstance(self.network, StagedClassifier):
+        if ROLES[bundle.architecture["name"]] != "classification":
             raise BundleError(
                 f"The architecture {bundle.architecture['name']} of the bundle {bundle.name} is not a classifier's; "
                 "name another bundle with --classification-model."

@@ -36,7 +36,7 @@ class ResidualUnit3d(nn.Module):
         return torch.relu(x + self.second(self.first(x)))
 
 
-@architecture("spine_localiser")
+@architecture("spine_localiser", "localisation")
 class SpineLocaliser(nn.Module):
     """Input (N, 1, slices, rows, columns), output (N, ``out_channels``, slices, rows / 2, columns / 2), raw values.
 

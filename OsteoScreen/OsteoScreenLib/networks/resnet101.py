@@ -26,7 +26,7 @@ class Bottleneck(ResidualSum):
         super().__init__(body, residual_shortcut(inputs, outputs, stride))
 
 
-@architecture("resnet101")
+@architecture("resnet101", "classification")
 class ResNet101(StagedClassifier):
     """Two channels (L1, L2) make Model 1, one channel (L1) Model 2; ``base_width`` is 64 in the standard network."""
 

@@ -25,7 +25,7 @@ class Block(ResidualSum):
         super().__init__(body, residual_shortcut(inputs, outputs, stride))
 
 
-@architecture("study_classifier")
+@architecture("study_classifier", "classification")
 class StudyClassifier(StagedClassifier):
     """Two channels (L1, L2) make the paper's Model 1, one channel (L1) its Model 2.
 

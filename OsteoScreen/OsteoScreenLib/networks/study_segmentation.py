@@ -39,7 +39,7 @@ class ChannelAttention(nn.Module):
         return weights * upsampled + skip
 
 
-@architecture("study_segmentation")
+@architecture("study_segmentation", "segmentation")
 class StudySegmentationNetwork(nn.Module):
     """Vertebral body segmentation as in the paper's Fig. 2.
 

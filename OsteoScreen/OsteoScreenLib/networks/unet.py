@@ -16,7 +16,7 @@ def _double_conv(inputs: int, outputs: int) -> nn.Sequential:
     return nn.Sequential(conv_bn_relu(inputs, outputs, 3, padding=1), conv_bn_relu(outputs, outputs, 3, padding=1))
 
 
-@architecture("unet")
+@architecture("unet", "segmentation")
 class UNet(nn.Module):
     """Input (N, ``in_channels``, rows, columns), output logits (N, ``out_channels``, rows, columns).
 
