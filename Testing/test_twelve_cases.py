@@ -154,7 +154,12 @@ def training(folder: Path) -> list[object]:
 # ---- the steps, by commands
 
 
-def command(*words: object, code: int = 0) -> subprocess.CompletedProcess[str]:
+def command(*words: object, code: int = 0) -> None:
+    assert main([str(word) for word in words]) == code
+
+
+def in_a_process(*words: object) -> None:
+    """Run a command as a user starts it; in Slicer every one of them is a process."""
     done = subprocess.run(
         [sys.executable, "-m", "OsteoScreenLib", *map(str, words)],
         capture_output=True,
@@ -163,18 +168,19 @@ def command(*words: object, code: int = 0) -> subprocess.CompletedProcess[str]:
         check=False,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(str(REPOSITORY / name) for name in MODULES)},
     )
-    assert done.returncode == code, done.stdout + done.stderr
-    return done
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
-def by_commands(folder: Path, ct: Path, levels: dict[str, str]) -> dict[str, Any]:
+def by_commands(folder: Path, ct: Path, levels: dict[str, str], capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
     """Go the whole way by the command line in a copy of the cases; return what came out."""
     data, run = folder / "data", folder / "run"
     command("dataset", "import-qupath", folder / "drawn", "--slices", folder / "slices", "-o", data)
     command("dataset", "build", data)
     command("dataset", "check", data, "-o", data / "check")
-    refused = command("dataset", "split", data, "--method", "random", code=errors.UsageError.exit_code).stderr
-    command(*training(folder))
+    capsys.readouterr()
+    command("dataset", "split", data, "--method", "random", code=errors.UsageError.exit_code)
+    refused = capsys.readouterr().err
+    in_a_process(*training(folder))
     card = [word for key, text in CARD.items() for word in (f"--{key}", text)]
     command("train", "segmentation", "-o", run, "--export", *card)
     words = ["screen", ct, *(f"--{name}={text}" for name, text in levels.items()), "--force", "--device", "cpu"]
@@ -323,7 +329,9 @@ def check_screenings(results: dict[str, dict[str, Any]], patient: SimulatedVolum
         )
 
 
-def test_from_twelve_cases_to_a_screening_by_commands_and_in_slicer(host: Any, tmp_path: Path) -> None:
+def test_from_twelve_cases_to_a_screening_by_commands_and_in_slicer(
+    host: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     if default_bundle("segmentation") is None:
         pytest.skip("no segmentation bundle is installed")
     cases = make_cases(tmp_path / "given")
@@ -334,7 +342,7 @@ def test_from_twelve_cases_to_a_screening_by_commands_and_in_slicer(host: Any, t
     for folder in folders.values():
         shutil.copytree(tmp_path / "given", folder)
     came = {
-        "commands": by_commands(folders["commands"], ct, levels),
+        "commands": by_commands(folders["commands"], ct, levels, capsys),
         "slicer": in_slicer(host, folders["slicer"], ct, levels),
     }
     check_data_sets({way: folder / "data" for way, folder in folders.items()}, cases)
