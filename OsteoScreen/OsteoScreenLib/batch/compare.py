@@ -216,12 +216,8 @@ def _side(row: StudyRow) -> Side:
     counts = row.state is State.SCREENED and measures.get("status") != "discarded"
     if not counts:
         return Side(row.state, None, None, None, None)
-    hu, bmd = (_number(measures.get(name)) for name in ("l1_mean_hu", "bmd_mg_cm3"))
+    hu, bmd = row.number("l1_mean_hu"), row.number("bmd_mg_cm3")
     return Side(row.state, hu, bmd, _status(measures.get("qct_category")), _status(measures.get("class")))
-
-
-def _number(value: object) -> float | None:
-    return float(value) if isinstance(value, (int, float)) and math.isfinite(value) else None
 
 
 def _status(value: object) -> str | None:

@@ -29,26 +29,21 @@ def report_link(set_id: str, study_id: str) -> str:
 
 
 def write_page(template: str, path: str | os.PathLike[str], **values: Any) -> Path:
-    """Write a page of ``templates``; returns its path.  Raises OsteoScreenError where it cannot be written."""
-    return write_text_atomically(render(template, **values), path)
+    """Write a page of ``templates``, one file that needs no network, script or font of its own; returns its path.
 
-
-def render(template: str, written: datetime | None = None, **values: Any) -> str:
-    """Return a page as text: one file that needs no network, script or font of its own."""
+    Raises OsteoScreenError where it cannot be written.
+    """
     styles = _styles()
     digest = base64.b64encode(hashlib.sha256(styles.encode("utf-8")).digest()).decode("ascii")
-    moment = written or datetime.now(timezone.utc)
-    return (
-        _environment()
-        .get_template(template)
-        .render(
-            policy=f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'",
-            styles=Markup(styles),
-            disclaimer=DISCLAIMER,
-            written=moment.strftime("%Y-%m-%d %H:%M UTC"),
-            **values,
-        )
+    page = _environment().get_template(template)
+    text = page.render(
+        policy=f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'",
+        styles=Markup(styles),
+        disclaimer=DISCLAIMER,
+        written=datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
+        **values,
     )
+    return write_text_atomically(text, path)
 
 
 @lru_cache(maxsize=1)

@@ -15,7 +15,6 @@ from .study import BatchStudy
 
 if TYPE_CHECKING:
     from ..pacs.finding import Wanted
-    from ..pacs.transport import Connection
 
 _SCHEME = "dicomweb:"
 #: What a query may ask for, by DICOM's keywords, and the part of `Wanted` that it is.
@@ -35,14 +34,12 @@ def read_studies(
     ct_pattern: str | None = None,
     leave_out: Iterable[str | os.PathLike[str]] = (),
     tell: Callable[[str], None] = lambda sentence: None,
-    connect: Callable[[str], Connection] | None = None,
 ) -> Iterator[BatchStudy]:
     """Give the studies of a batch one by one: of a list (:mod:`.manifest`), below a folder (:mod:`.tree`), or on a
     server (`query_studies`).
 
     ``levels_pattern``, ``ct_pattern`` and ``leave_out`` are those of `tree_studies`. ``tell`` is given a sentence on
-    all that is left out: it may name files, so it is for the user's eyes and for no log. ``connect`` makes the
-    connection to a server from its URL or name; the user's settings, by default.
+    all that is left out: it may name files, so it is for the user's eyes and for no log.
 
     Raises UsageError for what is none of the three or does not go with a pattern, InputError for what cannot be read
     or a list with wrong rows, and PacsError for a server that does not answer as it should; also while studies are
@@ -50,7 +47,7 @@ def read_studies(
     """
     if source.lower().startswith((_SCHEME, "https://", "http://")):
         _refuse_patterns(levels_pattern, ct_pattern)
-        return query_studies(source, connect)
+        return query_studies(source)
     place = Path(source)
     if place.is_dir():
         from .tree import tree_studies
@@ -77,7 +74,7 @@ def _refuse_patterns(*patterns: str | None) -> None:
         raise UsageError("Patterns are for a folder tree; a list and a server say themselves what is what.")
 
 
-def query_studies(source: str, connect: Callable[[str], Connection] | None = None) -> Iterator[BatchStudy]:
+def query_studies(source: str) -> Iterator[BatchStudy]:
     """Give the studies that a server finds, each as its address there; what of it is fetched is decided later.
 
     The query is written as `dicomweb:SERVER?Modality=CT&StudyDate=20240101-20240630`, and asks for CT where it names no
@@ -88,9 +85,11 @@ def query_studies(source: str, connect: Callable[[str], Connection] | None = Non
     from ..pacs.address import written
     from ..pacs.errors import PacsError
     from ..pacs.finding import MOST_INSTANCES, find_studies
+    from ..pacs.servers import find_server
+    from ..pacs.transport import Connection
 
     server, wanted = _parsed(source)
-    with (connect or _connected)(server) as connection:
+    with Connection(find_server(server)) as connection:
         studies, more = find_studies(connection, wanted, MOST_INSTANCES)
         if more:
             raise PacsError(
@@ -102,13 +101,6 @@ def query_studies(source: str, connect: Callable[[str], Connection] | None = Non
         return iter(
             [BatchStudy(hashed_id(study.uid), written(connection.server, study.uid, None)) for study in studies]
         )
-
-
-def _connected(server: str) -> Connection:
-    from ..pacs.servers import find_server
-    from ..pacs.transport import Connection
-
-    return Connection(find_server(server))
 
 
 def _parsed(source: str) -> tuple[str, Wanted]:

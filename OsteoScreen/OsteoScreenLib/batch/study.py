@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -71,3 +72,9 @@ class StudyRow:
     seconds: float | None = None
     measures: dict[str, str | float | int | bool | None] = field(default_factory=dict)
     doubt: float | None = None
+
+    def number(self, name: str) -> float | None:
+        """Return a measure as a number, None where there is none."""
+        value = self.measures.get(name)
+        is_number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+        return float(value) if is_number and value is not None else None

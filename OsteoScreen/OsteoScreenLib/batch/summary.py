@@ -134,7 +134,7 @@ class Tally:
             id=row.study.id,
             link=report_link(self._set_id, row.study.id),
             doubt=row.doubt or 0.0,
-            bmd=_number(row, "bmd_mg_cm3"),
+            bmd=row.number("bmd_mg_cm3"),
             category=str(measures.get("qct_category") or ""),
             opinion=str(measures.get("class") or ""),
             words=list(why_doubtful(row)),
@@ -213,13 +213,13 @@ def why_doubtful(row: StudyRow) -> Iterator[str]:
     if row.measures.get("agreement") == "no":
         yield "class and category differ"
     for level in LEVEL_NAMES:
-        confidence = _number(row, f"{level.lower()}_confidence")
+        confidence = row.number(f"{level.lower()}_confidence")
         if confidence is not None and confidence < _UNSURE_OUTLINE:
             yield f"outline of {level} unsure ({number(confidence, 2)})"
-    ranked = sorted((_number(row, f"probability_{status}") or 0.0 for status in BONE_STATUSES), reverse=True)
+    ranked = sorted((row.number(f"probability_{status}") or 0.0 for status in BONE_STATUSES), reverse=True)
     if ranked[0] and ranked[0] - ranked[1] < UNDECIDED_WITHIN:
         yield "the network is undecided"
-    bmd, uncertainty = _number(row, "bmd_mg_cm3"), _number(row, "bmd_uncertainty_mg_cm3")
+    bmd, uncertainty = row.number("bmd_mg_cm3"), row.number("bmd_uncertainty_mg_cm3")
     limits = (OSTEOPOROSIS_BELOW_MG_CM3, NORMAL_ABOVE_MG_CM3)
     if bmd is not None and uncertainty is not None and any(abs(bmd - limit) <= uncertainty for limit in limits):
         yield "BMD within its uncertainty of a limit"
@@ -230,10 +230,5 @@ def why_doubtful(row: StudyRow) -> Iterator[str]:
 
 def name_probability(row: StudyRow) -> float | None:
     """How probable the least probable name of a suggested level is; None where none was suggested."""
-    known = [_number(row, f"{level.lower()}_name_probability") for level in LEVEL_NAMES]
+    known = [row.number(f"{level.lower()}_name_probability") for level in LEVEL_NAMES]
     return min((probability for probability in known if probability is not None), default=None)
-
-
-def _number(row: StudyRow, name: str) -> float | None:
-    value = row.measures.get(name)
-    return float(value) if isinstance(value, (int, float)) else None

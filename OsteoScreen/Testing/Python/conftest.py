@@ -3,6 +3,7 @@
 import pytest
 from batch_archive import archive as archive
 from batch_archive import undisturbed as undisturbed
+from batch_archive import undisturbed_out as undisturbed_out
 from decided_study import everything as everything
 from decided_study import one_core as one_core
 from decided_study import patient as patient
