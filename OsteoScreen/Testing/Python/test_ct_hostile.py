@@ -90,7 +90,10 @@ def deflate_bomb(folder):
     meta = pydicom.filereader.read_file_meta_info(path)
     start = 144 + meta.FileMetaInformationGroupLength
     packer = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
-    bomb = b"".join([packer.compress(bytes(1 << 24)) for _ in range(40)] + [packer.flush()])
+    # After a full flush the same bytes may stand again and again.
+    part = packer.compress(bytes(1 << 24)) + packer.flush(zlib.Z_FULL_FLUSH)
+    bomb = 40 * part + packer.flush()
+    assert len(zlib.decompressobj(-zlib.MAX_WBITS).decompress(2 * part)) == 2 << 24
     path.write_bytes(head + path.read_bytes()[132:start] + bomb)
 
 
