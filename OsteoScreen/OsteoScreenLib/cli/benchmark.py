@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import json
+from pathlib import Path
 from typing import Any
+
+from ..errors import BundleError, UsageError
+from .console import ConsoleProgress, print_lines
 
 NAME = "benchmark"
 HELP = "Measure how fast this computer screens a study, and how much memory it takes."
@@ -21,12 +26,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Measure and print; returns 0."""
-    import json
-    from pathlib import Path
-
-    from ..errors import BundleError, UsageError
-    from .console import ConsoleProgress
-
     given = (arguments.ct, arguments.l1, arguments.l2)
     if any(given) and not all(given):
         raise UsageError("--ct, --l1 and --l2 go together: give all three, or none for the phantom.")
@@ -41,7 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
     with ConsoleProgress() as progress:
         localisation = default_bundle("localisation")
         measured = run_benchmark(subject, bundle, arguments.device, progress, localisation=localisation)
-    print(json.dumps(measured, indent=2) if arguments.json else _table(measured))
+    print_lines([json.dumps(measured, indent=2) if arguments.json else _table(measured)])
     return 0
 
 

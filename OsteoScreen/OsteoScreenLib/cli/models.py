@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ..errors import BundleError
+from .console import print_lines
 
 if TYPE_CHECKING:
     from ..models import Bundle
@@ -48,17 +49,20 @@ def _list(arguments: argparse.Namespace) -> int:
     found = models.inventory()
     bundles = models.list_bundles()
     if arguments.json:
-        print(json.dumps([_summary(bundle) for bundle in bundles], indent=2))
+        print_lines([json.dumps([_summary(bundle) for bundle in bundles], indent=2)])
         return 0
-    for bundle in bundles:
-        entry = _summary(bundle)
-        default = ", the default" if entry["default"] else ""
-        print(f"{entry['name']}  {entry['version']}  {entry['role']}  ({entry['origin']}{default})")
-    for path, reason in found.problems:
-        print(f"unusable: {path}: {reason}")
+    lines = [_line(_summary(bundle)) for bundle in bundles]
+    lines += [f"unusable: {path}: {reason}" for path, reason in found.problems]
     if not bundles:
-        print(f"No model bundle is installed; `osteoscreen models import PATH` puts one into {models.user_folder()}.")
+        folder = models.user_folder()
+        lines.append(f"No model bundle is installed; `osteoscreen models import PATH` puts one into {folder}.")
+    print_lines(lines)
     return 0
+
+
+def _line(entry: dict[str, Any]) -> str:
+    default = ", the default" if entry["default"] else ""
+    return f"{entry['name']}  {entry['version']}  {entry['role']}  ({entry['origin']}{default})"
 
 
 def _summary(bundle: Bundle) -> dict[str, Any]:
@@ -80,7 +84,7 @@ def _show(arguments: argparse.Namespace) -> int:
     from .. import models
 
     bundle = models.load_bundle(arguments.name)
-    print(json.dumps(bundle.description, indent=2, ensure_ascii=False) if arguments.json else bundle.card())
+    print_lines([json.dumps(bundle.description, indent=2, ensure_ascii=False) if arguments.json else bundle.card()])
     return 0
 
 
@@ -98,11 +102,12 @@ def _verify(arguments: argparse.Namespace) -> int:
         except BundleError as error:
             failures.append(str(error))
         else:
-            print(f"{bundle.name} {bundle.version} ({bundle.role}): hash, architecture and shapes are as described")
+            described = "hash, architecture and shapes are as described"
+            print_lines([f"{bundle.name} {bundle.version} ({bundle.role}): {described}"])
     if failures:
         raise BundleError(" ".join(failures))
     if not names:
-        print("There is no model bundle to check.")
+        print_lines(["There is no model bundle to check."])
     return 0
 
 
@@ -110,21 +115,21 @@ def _import(arguments: argparse.Namespace) -> int:
     from .. import models
 
     bundle = models.import_bundle(arguments.path, arguments.name, replace=arguments.replace)
-    print(f"Imported {bundle.name} {bundle.version} ({bundle.role}) to {bundle.path}")
+    print_lines([f"Imported {bundle.name} {bundle.version} ({bundle.role}) to {bundle.path}"])
     return 0
 
 
 def _export(arguments: argparse.Namespace) -> int:
     from .. import models
 
-    print(f"Wrote {models.export_bundle(arguments.name, arguments.path)}")
+    print_lines([f"Wrote {models.export_bundle(arguments.name, arguments.path)}"])
     return 0
 
 
 def _remove(arguments: argparse.Namespace) -> int:
     from .. import models
 
-    print(f"Removed {models.remove_bundle(arguments.name)}")
+    print_lines([f"Removed {models.remove_bundle(arguments.name)}"])
     return 0
 
 

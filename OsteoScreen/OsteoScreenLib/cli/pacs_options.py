@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import OsteoScreenError, UsageError
 from ..progress import Progress
+from .application import EXIT_INTERRUPTED
 
 if TYPE_CHECKING:
     from ..pacs.transport import Connection
@@ -25,9 +26,9 @@ def add_connection_options(parser: argparse.ArgumentParser | argparse._ArgumentG
 
 
 class Interrupted(OsteoScreenError):
-    """The user ended a transfer; the exit code is that of an interrupted command (128 + SIGINT)."""
+    """The user ended a transfer; the exit code is that of any interrupted command."""
 
-    exit_code = 130
+    exit_code = EXIT_INTERRUPTED
 
 
 @contextmanager
