@@ -14,7 +14,7 @@ import slicer
 import CountingBundle
 from CountingBundle import sliceOf
 from OsteoScreenSlicerLib.Levels import StudyLevels
-from OsteoScreenSlicerLib.Queue import READER, SKIPPED, WHEN
+from OsteoScreenSlicerLib.Queue import READER, SKIPPED, WHEN, LevelsQueue
 from OsteoScreenSlicerLib.Worker import pythonForWorker
 from OsteoScreenTestCase import SLICE_MM, OsteoScreenTestCase, phantomVoxels
 
@@ -273,6 +273,25 @@ class QueueTest(QueueTestCase):
         self.assertEqual((self.filled()["case-c"]["l1"], self.filled()["case-c"][READER]), ("-250", "another"))
         self.assertEqual(self.filled()["case-a"][READER], "Dr Reader")
         self.assertEqual(self.shown(), "case-b")
+
+    def test_a_case_that_another_reader_set_meanwhile_is_not_overwritten(self):
+        self.press("N")
+        other = LevelsQueue(self.out)
+        other.take(other.case("case-a"), {"L1": (L1 + 5) * SLICE_MM}, "another")
+        with mock.patch("slicer.util.errorDisplay") as shown:
+            self.press("C")
+        self.assertIn("case-a was taken down by another meanwhile", shown.call_args[0][0])
+        row = self.filled()["case-a"]
+        self.assertEqual((float(row["l1"]), row[READER]), ((L1 + 5) * SLICE_MM, "another"))
+        self.assertEqual(self.shown(), "case-a")
+        with mock.patch("slicer.util.confirmYesNoDisplay", return_value=True):
+            self.press("N")
+        self.assertEqual(self.shown(), "case-c")
+        self.press("Shift+B")
+        self.levels().setSlice("L1", L1)
+        self.levels().setSlice("L2", L2)
+        self.press("C")
+        self.assertEqual(self.filled()["case-a"][READER], "Dr Reader", "it was looked at")
 
     def test_without_a_queue_or_a_reader_the_section_says_what_is_missing(self):
         self.ui.queueReaderLineEdit.text = ""
