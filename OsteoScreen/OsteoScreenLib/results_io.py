@@ -10,6 +10,7 @@ import json
 import math
 import os
 import tempfile
+from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -94,7 +95,7 @@ def assemble(document: dict[str, Any]) -> ScreeningResult:
         software=dict(document["software"]),
         timing_s=dict(document["timing_s"]),
         # Files of before these were known lack them.
-        numbering=_numbering(document.get("numbering")),
+        numbering=numbering_of(document.get("numbering")),
         decisions=[_build(Decision, decision) for decision in document.get("decisions", [])],
         follow_up=[_follow_up(change) for change in document.get("follow_up", [])],
         identity=None if document.get("identity") is None else _build(Identity, document["identity"]),
@@ -235,7 +236,8 @@ def _densitometry(document: dict[str, Any]) -> Densitometry:
     )
 
 
-def _numbering(document: dict[str, Any] | None) -> Numbering | None:
+def numbering_of(document: Mapping[str, Any] | None) -> Numbering | None:
+    """Return the numbering of a document that `to_dict` made, unchecked; None where there is none."""
     if document is None:
         return None
     vertebrae = [

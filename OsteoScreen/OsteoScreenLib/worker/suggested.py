@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from ..errors import UsageError
 from ..localisation.spine import LocalisedVertebra
 from ..outlining import bundle_use
-from ..results import BundleUse, NumberedLevel, NumberedVertebra, Numbering
+from ..results import BundleUse, Numbering
+from ..results_io import numbering_of
 from .exchange import plain
 
 if TYPE_CHECKING:
@@ -57,19 +58,9 @@ def read_used(described: Any) -> UsedSuggestion | None:
     if described is None:
         return None
     try:
-        return UsedSuggestion(_numbering(described["numbering"]), BundleUse(**described["bundle"]))
+        numbering = numbering_of(described["numbering"])
+        if numbering is not None:
+            return UsedSuggestion(numbering, BundleUse(**described["bundle"]))
     except (KeyError, TypeError, ValueError, AttributeError):
-        raise UsageError("The message's suggested is not what a suggestion answered; ask for one again.") from None
-
-
-def _numbering(described: Mapping[str, Any]) -> Numbering:
-    return Numbering(
-        vertebrae=[
-            NumberedVertebra(**{**item, "centre_ras_mm": tuple(item["centre_ras_mm"])})
-            for item in described["vertebrae"]
-        ],
-        shifted=dict(described["shifted"]),
-        reasons=list(described["reasons"]),
-        abstains=described["abstains"],
-        levels={name: NumberedLevel(**item) for name, item in described["levels"].items()},
-    )
+        pass
+    raise UsageError("The message's suggested is not what a suggestion answered; ask for one again.")
