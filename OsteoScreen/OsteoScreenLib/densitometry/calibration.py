@@ -26,7 +26,7 @@ NOMINAL_SLOPE = 0.6821
 NOMINAL_INTERCEPT = 22.17
 
 #: One SD of the nominal line on an unknown scanner. A calibration from another scanner errs by 14 % (SD over eight
-#: scanners; field.md, "Densitometry"), 14 mg/cm3 at 100; and published lines differ from this one by -15 to +11 at
+#: scanners; field.md, "Densitometry"), 14 mg/cm3 at 100; and published lines differ from this one by -18 to +11 at
 #: the QCT thresholds (the two Siemens lines of field.md, and K2HPO4 at 70-75 keV). Together about 20.
 NOMINAL_UNCERTAINTY_MG_CM3 = 20.0
 
