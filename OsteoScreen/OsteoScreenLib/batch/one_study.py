@@ -88,7 +88,7 @@ def _screened(order: Order, turn: Turn) -> Outcome:
     if versions() != order.versions:
         return troubled(Trouble.UNUSABLE, _differs("versions", order.versions, versions()))
     with inputs.scan_place(order.study) as scan:
-        inputs.bring_near(order.study, whole=order.settings.suggest)
+        inputs.bring_near(order.study, whole=order.settings.suggest or AUTO in (order.study.l1, order.study.l2))
         with turn:
             return _of_result(_written(order, scan), taken_over=False)
 
