@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from .documents import schema_problem, strict_json
 from .errors import InputError, OsteoScreenError, system_reason
 from .printable import printable
 from .results import (
@@ -69,7 +70,7 @@ def from_dict(document: dict[str, Any]) -> ScreeningResult:
 
     Raises InputError when the document does not follow the schema.
     """
-    problem = _first_problem(document)
+    problem = schema_problem(document, result_schema())
     if problem:
         raise InputError(f"This is not a valid OsteoScreen result: {problem}.")
     return assemble(document)
@@ -110,7 +111,7 @@ def write_result(result: ScreeningResult, path: str | os.PathLike[str]) -> Path:
     file cannot be written.
     """
     document = to_dict(result)
-    problem = _first_problem(document)
+    problem = schema_problem(document, result_schema())
     if problem:
         raise OsteoScreenError(f"The result was not written, because it does not follow its schema: {problem}.")
     text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
@@ -120,7 +121,7 @@ def write_result(result: ScreeningResult, path: str | os.PathLike[str]) -> Path:
 def read_result(path: str | os.PathLike[str]) -> ScreeningResult:
     """Read a `result.json`.  Raises InputError when it is missing, not JSON, or does not follow the schema."""
     try:
-        document = json.loads(Path(path).read_text(encoding="utf-8"))
+        document = strict_json(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"The result {path} cannot be read: {system_reason(error)}; check the path.") from error
     except ValueError as error:
@@ -195,15 +196,6 @@ def _plain(value: Any, where: str) -> Any:
     if isinstance(value, (list, tuple, np.ndarray)):
         return [_plain(item, f"{where}[{index}]") for index, item in enumerate(value)]
     raise OsteoScreenError(f"The result was not written, because {where} has no JSON form ({type(value).__name__}).")
-
-
-def _first_problem(document: Any) -> str | None:
-    """Return where and why the document departs from the schema, in words, or None."""
-    from jsonschema import Draft202012Validator
-    from jsonschema.exceptions import best_match
-
-    error = best_match(Draft202012Validator(result_schema()).iter_errors(document))
-    return None if error is None else f"{error.json_path}: {error.message[:300]}"
 
 
 def _build(kind: type, document: dict[str, Any]) -> Any:

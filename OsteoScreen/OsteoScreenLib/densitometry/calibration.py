@@ -11,6 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from ..documents import schema_problem, strict_json
 from ..errors import InputError, system_reason
 from ..results import Calibration, Check
 
@@ -74,12 +75,12 @@ def load_calibration(path: str | os.PathLike[str]) -> UserCalibration:
     Raises InputError when it cannot be read, holds keys that a calibration has not, or lacks one that it must have.
     """
     try:
-        document = json.loads(Path(path).read_text(encoding="utf-8"), parse_constant=_refuse_constant)
+        document = strict_json(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"The calibration {path} cannot be read: {system_reason(error)}; check the path.") from error
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise InputError(f"The calibration {path} is not a JSON file ({error}); mend it there.") from error
-    problem = _problem(document)
+    problem = schema_problem(document, calibration_schema())
     if problem:
         raise InputError(f"The calibration {path} is not valid: {problem}.")
     dates = {}
@@ -241,15 +242,3 @@ def _date_check(user: UserCalibration, acquisition: Acquisition) -> Check | None
 
 def _same(one: str, other: str) -> bool:
     return " ".join(one.split()).casefold() == " ".join(other.split()).casefold()
-
-
-def _problem(document: Any) -> str | None:
-    from jsonschema import Draft202012Validator
-    from jsonschema.exceptions import best_match
-
-    error = best_match(Draft202012Validator(calibration_schema()).iter_errors(document))
-    return None if error is None else f"{error.json_path}: {error.message[:300]}"
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is not a JSON number")

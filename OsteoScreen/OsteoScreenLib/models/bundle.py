@@ -13,6 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from ..documents import schema_problem, strict_json
 from ..errors import BundleError
 from ..results import BONE_STATUSES
 from .files import DESCRIPTION, WEIGHTS, BundleFiles, open_files
@@ -92,9 +93,8 @@ def open_bundle(path: Path) -> Bundle:
     """
     files = open_files(path)
     try:
-        # A NaN in a description would pass the schema as a number.
-        description = json.loads(files.read(DESCRIPTION), parse_constant=_refuse_constant)
-    except (ValueError, RecursionError) as error:
+        description = strict_json(files.read(DESCRIPTION))
+    except ValueError as error:
         raise BundleError(f"{DESCRIPTION} of the bundle {path} is not valid JSON: {error}.") from error
     problem = description_problem(description)
     if problem:
@@ -114,12 +114,9 @@ def open_bundle(path: Path) -> Bundle:
 
 def description_problem(description: Any) -> str | None:
     """Return where and why a `bundle.json` document is not valid, in words, or None."""
-    from jsonschema import Draft202012Validator
-    from jsonschema.exceptions import best_match
-
-    error = best_match(Draft202012Validator(bundle_schema()).iter_errors(description))
-    if error is not None:
-        return f"{error.json_path}: {error.message[:300]}"
+    problem = schema_problem(description, bundle_schema())
+    if problem is not None:
+        return problem
     low, high = description["preprocessing"]["window_hu"]
     if not low < high:
         return f"$.preprocessing.window_hu: {low} is not below {high}"
@@ -139,7 +136,3 @@ def _classification_problem(description: dict[str, Any]) -> str | None:
     if parameters.get("classes", len(BONE_STATUSES)) != len(BONE_STATUSES):
         return f"$.architecture.parameters.classes: {parameters['classes']} is not the number of classes, 3"
     return None
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is not a JSON number")

@@ -257,11 +257,20 @@ def test_result_is_as_readable_as_any_new_file(tmp_path: Path) -> None:
     assert path.stat().st_mode == os.stat(tmp_path / "plain").st_mode
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"null", b"\xff\xfe", b'{"schema": NaN}'])
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"null", b"\xff\xfe", b'{"schema": NaN}', b"[" * 100_000])
 def test_what_is_no_result_is_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "result.json"
     path.write_bytes(content)
     with pytest.raises(InputError):
+        read_result(path)
+
+
+def test_a_measure_that_is_no_number_is_refused(tmp_path: Path) -> None:
+    path = write_result(screened(), tmp_path / "result.json")
+    text = path.read_text(encoding="utf-8")
+    value = json.loads(text)["roi"]["L1"]["mean_hu"]
+    path.write_text(text.replace(f'"mean_hu": {value}', '"mean_hu": NaN', 1), encoding="utf-8")
+    with pytest.raises(InputError, match="NaN is not a JSON number"):
         read_result(path)
 
 
