@@ -273,7 +273,9 @@ class _Run:
         return bool(self.levels) and len(self.roi) == len(self.levels)
 
     def _may_go_on(self) -> bool:
-        return self.request.force or not _refusals(self.checks)
+        from .ct.eligibility import is_refused
+
+        return self.request.force or not is_refused(self.checks)
 
     def _screening(self) -> Screening:
         screened = self._is_measured() and self._may_go_on()
@@ -384,10 +386,6 @@ def _memory_checks(runner: BundleRunner | None) -> list[Check]:
         "start again, or choose the CPU as the device."
     )
     return [Check("device", "warn", message, "cpu")]
-
-
-def _refusals(checks: list[Check]) -> list[Check]:
-    return [check for check in checks if check.outcome == "refuse"]
 
 
 def _version(package: str) -> str:
