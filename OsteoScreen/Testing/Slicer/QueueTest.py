@@ -278,9 +278,9 @@ class QueueTest(QueueTestCase):
         self.press("N")
         other = LevelsQueue(self.out)
         other.take(other.case("case-a"), {"L1": (L1 + 5) * SLICE_MM}, "another")
-        with mock.patch("slicer.util.errorDisplay") as shown:
+        with mock.patch("slicer.util.errorDisplay"):
             self.press("C")
-        self.assertIn("case-a was taken down by another meanwhile", shown.call_args[0][0])
+        self.assertIn("case-a was taken down by another meanwhile", self.ui.statusLabel.text)
         row = self.filled()["case-a"]
         self.assertEqual((float(row["l1"]), row[READER]), ((L1 + 5) * SLICE_MM, "another"))
         self.assertEqual(self.shown(), "case-a")
