@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,14 +15,13 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from OsteoScreenLib.errors import InputError, OsteoScreenError, UsageError
+from OsteoScreenLib.errors import InputError, UsageError, system_reason
 from OsteoScreenLib.results_io import write_text_atomically
-from OsteoScreenLib.segmentation_io import write_segmentation
 
 from ..datasets.folder import LEVELS
 from ..datasets.manifest import Subject
 from ..datasets.manifest_lock import alone_with_manifest
-from ..datasets.masks import mask_paths
+from ..datasets.masks import mask_paths, write_masks
 from .table import ManifestText
 
 if TYPE_CHECKING:
@@ -33,7 +31,7 @@ PathLike = str | os.PathLike[str]
 Standing = Literal["left", "accepted", "rejected"]
 #: Reasons that the manifest's column ``findings`` knows; any other is kept in ``drawing.json`` alone.
 FINDINGS = ("implant", "fracture", "degeneration")
-NOTES, SCHEMA, MASKS = "drawing.json", "osteoscreen-drawing/1", "masks"
+NOTES, SCHEMA = "drawing.json", "osteoscreen-drawing/1"
 
 
 @dataclass(frozen=True)
@@ -119,12 +117,11 @@ class Walk:
         """
         _check_masks(masks, geometry)
         heights = _heights(masks, geometry, levels or {})
-        path = self.folder / MASKS / f"{subject}.seg.nrrd"
         with alone_with_manifest(self.folder):
             table = self._table_with(subject)
-            _write_masks(masks, geometry, path)
+            path = write_masks(self.folder, subject, masks, geometry)
             # Relative and with slashes, so that the data set can be moved, to another system too.
-            table.change(subject, {"masks": f"{MASKS}/{path.name}", **heights})
+            table.change(subject, {"masks": path.relative_to(self.folder).as_posix(), **heights})
             table.write()
             self._note(subject, "accepted")
         return path
@@ -192,7 +189,7 @@ class Walk:
         except FileNotFoundError:
             return {}
         except OSError as error:
-            raise InputError(f"{path} cannot be read: {error.strerror or error}.") from error
+            raise InputError(f"{path} cannot be read: {system_reason(error)}.") from error
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise InputError(
                 f"{path} is damaged ({error}); remove it, and only who was rejected without a finding is forgotten."
@@ -229,21 +226,3 @@ def _heights(
             )
         cells[f"{level.lower()}_z_mm"] = repr(round(float(z), 3))
     return cells
-
-
-def _write_masks(masks: Mapping[str, tuple[int, np.ndarray]], geometry: Geometry, path: Path) -> None:
-    temporary = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".seg.nrrd")
-        os.close(handle)
-        rights = path.parent.stat().st_mode & 0o666
-        write_segmentation({level: masks[level] for level in LEVELS if level in masks}, geometry, temporary)
-        os.chmod(temporary, rights)
-        os.replace(temporary, path)
-        temporary = None
-    except OSError as error:
-        raise OsteoScreenError(f"{path} cannot be written: {error.strerror or error}.") from error
-    finally:
-        if temporary is not None and os.path.exists(temporary):
-            os.unlink(temporary)

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from OsteoScreenLib.errors import BundleError, UsageError
+from OsteoScreenLib.errors import BundleError, UsageError, system_reason
 from OsteoScreenLib.models import Bundle, export_bundle, import_bundle
 from OsteoScreenLib.models.bundle import bundle_schema, description_problem, open_bundle
 from OsteoScreenLib.models.files import DESCRIPTION
@@ -21,26 +21,6 @@ PathLike = str | os.PathLike[str]
 _BUNDLE = "bundle"
 #: What a card has to fill in; "training" is what the network was trained on, in words.
 FIELDS = ("name", "version", "description", "licence", "training")
-#: Of a bundle that nobody has named yet, in the place of the trainer's 0.0.0.
-_FIRST_VERSION = "1.0.0"
-
-
-def card_of(run: PathLike) -> dict[str, str]:
-    """Return the card of a run's (or any) bundle as it would be without changes: text by :data:`FIELDS`.
-
-    Raises:
-        UsageError: the run has no bundle yet.
-        BundleError: its bundle is damaged.
-    """
-    description = _bundle(run).description
-    version = description["version"]
-    return {
-        "name": description["name"],
-        "version": _FIRST_VERSION if version == "0.0.0" else version,
-        "description": description.get("description", ""),
-        "licence": description["licence"],
-        "training": description["training"]["data"],
-    }
 
 
 def check_card(card: Mapping[str, str]) -> None:
@@ -87,7 +67,7 @@ def export_with_card(run: PathLike, card: Mapping[str, str], target: PathLike) -
             write_bundle(target, description, bundle.weights())
             return target
     except OSError as error:
-        raise UsageError(f"{target} cannot be written: {error.strerror or error}.") from error
+        raise UsageError(f"{target} cannot be written: {system_reason(error)}.") from error
     with _changed(bundle, description) as changed:
         return export_bundle(changed, target)
 

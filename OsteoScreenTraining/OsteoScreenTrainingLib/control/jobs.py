@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from OsteoScreenLib.errors import OsteoScreenError, UsageError
+from OsteoScreenLib.errors import OsteoScreenError, UsageError, system_reason
 
 from ..training.stopping import STOP
 from .job_files import EXIT_TAKEN, HEARTBEAT, KILL, LOG, boot_identity, host, load_job, log_tail
@@ -100,7 +100,7 @@ def start_job(
                 stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=log, **_detached(),
             )  # fmt: skip
     except OSError as error:
-        raise OsteoScreenError(f"The job in {place} could not be started: {error.strerror or error}.") from error
+        raise OsteoScreenError(f"The job in {place} could not be started: {system_reason(error)}.") from error
     _await_start(process, place, token)
     # It is waited for, so that it does not stay in the system's table when it has ended.
     threading.Thread(target=process.wait, name="job", daemon=True).start()
@@ -279,5 +279,5 @@ def _request(folder: Path, name: str) -> None:
             pass
     except OSError as error:
         raise OsteoScreenError(
-            f"The request to stop could not be written to {folder}: {error.strerror or error}."
+            f"The request to stop could not be written to {folder}: {system_reason(error)}."
         ) from error

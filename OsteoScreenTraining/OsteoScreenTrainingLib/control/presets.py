@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
 from typing import Any, Literal
 
 from OsteoScreenLib.errors import UsageError
 
 from ..evaluation.study.profiles import PROFILES, Variant
-from ..training.config import TrainingConfig, from_dict, merged, save_config, to_dict
+from ..training.config import TrainingConfig, from_dict, merged, to_dict
 
 Kind = Literal["segmentation", "model1", "model2"]
 #: Kinds by task; the first is the one that is meant when none is named.
@@ -51,12 +49,3 @@ def preset(
     if kind == "segmentation":
         changes["validation"]["most"] = _MOST
     return from_dict(merged(to_dict(config), changes))
-
-
-def write_preset(path: str | os.PathLike[str], kind: str, name: str, **options: Any) -> Path:
-    """Write the configuration of a preset as a JSON file for ``train --config``; return the path.
-
-    Takes the options of :func:`preset` and raises what it raises, and OSError where the file cannot be written.
-    """
-    save_config(preset(kind, name, **options), path)
-    return Path(path)

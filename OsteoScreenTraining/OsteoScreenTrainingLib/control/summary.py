@@ -14,7 +14,7 @@ from OsteoScreenLib.densitometry.bmd import qct_category
 from OsteoScreenLib.errors import OsteoScreenError
 from OsteoScreenLib.results import BONE_STATUSES
 
-from ..datasets.folder import HEADER, LEVELS, SLICES, DataSet, read_header
+from ..datasets.folder import HEADER, SLICES, DataSet, read_header
 from ..datasets.inclusion import REASONS, exclusion
 from ..datasets.manifest import Subject
 from ..datasets.masks import mask_paths
@@ -37,7 +37,6 @@ class SubjectSummary:
         l1_z_mm, l2_z_mm: centre slices, RAS S in mm, or None.
         bmd: the individual's reference BMD, mg/cm3, or None; ``status`` is its class, "normal", ….
         exclusion: why the subject does not take part, in words, or None.
-        has_slices: whether both slices are cut.
     """
 
     subject: str
@@ -50,7 +49,6 @@ class SubjectSummary:
     bmd: float | None
     status: str | None
     exclusion: str | None
-    has_slices: bool
 
 
 @dataclass(frozen=True)
@@ -176,7 +174,6 @@ def _subject(found: _Found, subject: Subject, excluded: str | None) -> SubjectSu
         bmd=subject.bmd,
         status=_status(subject),
         exclusion=excluded,
-        has_slices=found.built and all(found.has_slice(subject.subject, level) for level in LEVELS),
     )
 
 

@@ -15,7 +15,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from OsteoScreenLib.errors import InputError, UsageError
+from OsteoScreenLib.errors import InputError, UsageError, system_reason
 from OsteoScreenLib.results_io import write_text_atomically
 
 from ..datasets.manifest import COLUMNS, MANIFEST, Subject, manifest_schema
@@ -59,7 +59,7 @@ class ManifestText:
         try:
             text = path.read_bytes().decode("utf-8")
         except OSError as error:
-            raise InputError(f"The manifest {path} cannot be read: {error.strerror}.") from error
+            raise InputError(f"The manifest {path} cannot be read: {system_reason(error)}.") from error
         except UnicodeDecodeError as error:
             raise InputError(f"The manifest {path} is no table of text; save it as CSV in UTF-8.") from error
         mark = codecs.BOM_UTF8.decode("utf-8")

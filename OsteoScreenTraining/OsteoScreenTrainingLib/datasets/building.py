@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from OsteoScreenLib.ct import CT, open_ct
-from OsteoScreenLib.errors import InputError, OsteoScreenError, UsageError
+from OsteoScreenLib.errors import InputError, OsteoScreenError, UsageError, system_reason
 from OsteoScreenLib.levels import VertebraMask, parse_level
 from OsteoScreenLib.progress import Progress, silent
 
@@ -73,7 +73,7 @@ def build_slices(folder: Path, progress: Progress = silent) -> dict[str, str]:
             raise InputError(f"No slice could be cut; the first reason: {next(iter(left_out.values()))}")
         _assemble(folder, staging, kept)
     except OSError as error:
-        raise InputError(f"{folder} cannot be written to: {error.strerror or error}.") from error
+        raise InputError(f"{folder} cannot be written to: {system_reason(error)}.") from error
     finally:
         shutil.rmtree(staging, ignore_errors=True)
     fill_in(folder, described)

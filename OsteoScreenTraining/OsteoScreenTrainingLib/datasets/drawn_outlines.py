@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
@@ -16,21 +15,19 @@ from shapely.affinity import scale
 from shapely.geometry.base import BaseGeometry
 
 from OsteoScreenLib.ct import CT, open_ct
-from OsteoScreenLib.errors import InputError, OsteoScreenError, UsageError
+from OsteoScreenLib.errors import InputError, UsageError
 from OsteoScreenLib.levels import read_vertebrae
 from OsteoScreenLib.progress import Progress, silent
-from OsteoScreenLib.segmentation_io import write_segmentation
 
 from .checking.measures import SliceMeasures, measure
 from .checking.outline_checks import BONE_EDGE_HU, POSSIBLE_MM2
 from .folder import LEVELS
 from .manifest import MANIFEST, Subject, read_manifest
 from .manifest_lock import fill_in
+from .masks import MASKS, write_masks
 from .qupath import coverage, read_annotations
 from .slice_images import SIDECAR, SliceImage, check_picture, read_sidecar, relative_path
 
-#: Where the masks lie in the data set.
-MASKS = "masks"
 _GEOJSON = (".geojson", ".json", ".geojson.gz", ".json.gz")
 _PICTURES = (".png", ".tif", ".tiff", ".jpg", ".jpeg")
 #: A brush may reach beyond the picture by this, in pixels; what lies outside is cut off.
@@ -180,7 +177,8 @@ def _import_subject(
     target = dataset / MASKS / f"{name}.seg.nrrd"
     filled = _row(name, row, images, ct, target, pictures, dataset)
     _refuse_loss(target, list(drawn))
-    _write_masks(target, drawn, ct)
+    masks = {level: (one.image.slice_index, one.mask) for level, one in drawn.items()}
+    write_masks(dataset, name, masks, ct.geometry)
     return filled, notes
 
 
@@ -303,16 +301,3 @@ def _refuse_loss(target: Path, levels: Sequence[str]) -> None:
     lost = [level for level in read_vertebrae(target, LEVELS) if level not in levels]
     if lost:
         raise InputError(f"{target.name} holds {lost[0]} already; import the GeoJSON of both levels together.")
-
-
-def _write_masks(target: Path, drawn: Mapping[str, _Drawn], ct: CT) -> None:
-    masks = {level: (drawn[level].image.slice_index, drawn[level].mask) for level in LEVELS if level in drawn}
-    temporary = target.with_name(f".{target.name}.part")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        write_segmentation(masks, ct.geometry, temporary)
-        os.replace(temporary, target)
-    except OSError as error:
-        raise OsteoScreenError(f"{target} cannot be written: {error.strerror or error}.") from error
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -19,7 +19,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
-from OsteoScreenLib.errors import InputError
+from OsteoScreenLib.errors import InputError, system_reason
 from OsteoScreenLib.results_io import write_text_atomically
 
 MANIFEST = "subjects.csv"
@@ -162,7 +162,7 @@ def _rows(path: Path) -> list[tuple[int, dict[str, Any]]]:
             columns = list(reader.fieldnames or ())
             rows = [(reader.line_num, row) for row in reader]
     except OSError as error:
-        raise InputError(f"The manifest {path} cannot be read: {error.strerror}.") from error
+        raise InputError(f"The manifest {path} cannot be read: {system_reason(error)}.") from error
     except (UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"The manifest {path} is no table of text ({error}); save it as CSV in UTF-8.") from error
     if "subject" not in columns:

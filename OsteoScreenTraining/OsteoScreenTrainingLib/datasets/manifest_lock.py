@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import fields, replace
 from pathlib import Path
 
-from OsteoScreenLib.errors import OsteoScreenError
+from OsteoScreenLib.errors import OsteoScreenError, system_reason
 
 from .manifest import MANIFEST, Subject, read_manifest, write_manifest
 
@@ -42,9 +42,8 @@ def alone_with_manifest(folder: str | os.PathLike[str], wait_s: float = WAIT_S) 
             "look for one that hangs, end it, and try again."
         ) from None
     except (OSError, NotImplementedError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
         raise OsteoScreenError(
-            f"{Path(folder) / MANIFEST} cannot be changed, because its folder takes no lock: {reason.lower()}."
+            f"{Path(folder) / MANIFEST} cannot be changed, because its folder takes no lock: {system_reason(error)}."
         ) from error
     try:
         yield

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from OsteoScreenLib.ct import open_ct
-from OsteoScreenLib.errors import InputError
+from OsteoScreenLib.ct import Geometry, open_ct
+from OsteoScreenLib.errors import InputError, OsteoScreenError, system_reason
 from OsteoScreenLib.levels import VertebraMask, read_vertebrae, vertebra_named
+from OsteoScreenLib.segmentation_io import write_segmentation
 
+from .folder import LEVELS
+
+#: Where outlines that are made here lie in a data set.
+MASKS = "masks"
 #: What stands between the paths in a cell of the manifest.
 SEPARATOR = ";"
 #: Formats that hold one number per voxel and nothing that names it.
@@ -20,6 +27,30 @@ _BARE = (".nii", ".nii.gz", ".nrrd", ".nhdr", ".mha", ".mhd")
 def mask_paths(folder: Path, cell: str) -> list[Path]:
     """Return the paths in a cell of the column ``masks``, relative ones taken from the data set's ``folder``."""
     return [folder / part.strip() for part in cell.split(SEPARATOR) if part.strip()]
+
+
+def write_masks(folder: Path, name: str, masks: Mapping[str, tuple[int, np.ndarray]], geometry: Geometry) -> Path:
+    """Write outlines as ``masks/NAME.seg.nrrd`` in a data set's ``folder``, whole or not at all; return the file.
+
+    Args:
+        masks: by level: the slice's index, and (rows, columns) bool, on the CT's canonical grid.
+        geometry: the CT's.
+
+    Raises:
+        OsteoScreenError: it cannot be written.
+    """
+    path = folder / MASKS / f"{name}.seg.nrrd"
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_segmentation({level: masks[level] for level in LEVELS if level in masks}, geometry, temporary)
+        os.replace(temporary, path)
+    except OSError as error:
+        raise OsteoScreenError(f"{path} cannot be written: {system_reason(error)}.") from error
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+    return path
 
 
 def read_masks(paths: Sequence[Path], levels: Sequence[str]) -> dict[str, VertebraMask]:

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.lib.format import open_memmap
 
-from OsteoScreenLib.errors import InputError, SegmentationFailed
+from OsteoScreenLib.errors import InputError, SegmentationFailed, system_reason
 from OsteoScreenLib.models import Bundle, load_bundle
 from OsteoScreenLib.progress import Progress, silent
 from OsteoScreenLib.results_io import write_text_atomically
@@ -61,7 +61,7 @@ def predict_masks(
         masks.flush()
         os.replace(temporary, folder / MASKS)
     except OSError as error:
-        raise InputError(f"The outlines cannot be written to {folder}: {error.strerror or error}.") from error
+        raise InputError(f"The outlines cannot be written to {folder}: {system_reason(error)}.") from error
     finally:
         temporary.unlink(missing_ok=True)
     document = {

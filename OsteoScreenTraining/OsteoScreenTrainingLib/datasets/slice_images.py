@@ -22,9 +22,9 @@ import numpy.typing as npt
 from PIL import Image
 
 from OsteoScreenLib.ct import CT, Geometry
-from OsteoScreenLib.errors import InputError, OsteoScreenError, UsageError
+from OsteoScreenLib.errors import InputError, UsageError, system_reason
 from OsteoScreenLib.results import Level
-from OsteoScreenLib.results_io import write_text_atomically
+from OsteoScreenLib.results_io import write_bytes_atomically, write_text_atomically
 
 from .manifest import takes
 
@@ -118,7 +118,9 @@ def export_slices(
         _refuse_other(folder, described)
         written.append((described, data))
     for described, data in written:
-        _write(folder, described, data)
+        write_bytes_atomically(data, folder / described.image)
+        document = {"schema": SCHEMA, **asdict(described)}
+        write_text_atomically(json.dumps(document, indent=1) + "\n", folder / f"{described.name}{SIDECAR}")
     return [described for described, _ in written]
 
 
@@ -178,21 +180,6 @@ def _refuse_other(folder: Path, described: SliceImage) -> None:
         )
 
 
-def _write(folder: Path, described: SliceImage, data: bytes) -> None:
-    target = folder / described.image
-    temporary = target.with_name(f".{target.name}.part")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(data)
-        os.replace(temporary, target)
-    except OSError as error:
-        raise OsteoScreenError(f"{target} cannot be written: {error.strerror or error}.") from error
-    finally:
-        temporary.unlink(missing_ok=True)
-    document = {"schema": SCHEMA, **asdict(described)}
-    write_text_atomically(json.dumps(document, indent=1) + "\n", folder / f"{described.name}{SIDECAR}")
-
-
 def read_sidecar(path: Path) -> SliceImage:
     """Read a sidecar.
 
@@ -227,7 +214,7 @@ def check_picture(folder: Path, described: SliceImage) -> None:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror}); put the exported picture back.") from error
+        raise InputError(f"{path} cannot be read ({system_reason(error)}); put the exported picture back.") from error
     if hashlib.sha256(data).hexdigest() == described.sha256:
         return
     try:

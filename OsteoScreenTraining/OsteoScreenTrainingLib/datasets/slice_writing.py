@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.lib.format import open_memmap
 from scipy import ndimage
+
+from OsteoScreenLib.results_io import write_text_atomically
 
 from .slices import HEADER, SCHEMA
 
@@ -58,9 +59,7 @@ class SliceSetWriter:
             writer = csv.DictWriter(file, fieldnames=list(self._rows[0]))
             writer.writeheader()
             writer.writerows(self._rows)
-        partial_file = self.folder / f"{HEADER}.partial"
-        partial_file.write_text(json.dumps(self._header, indent=2), encoding="utf-8")
-        os.replace(partial_file, self.folder / HEADER)
+        write_text_atomically(json.dumps(self._header, indent=2), self.folder / HEADER)
 
 
 def level_values(index: int, subject: str, level: str, coverage: np.ndarray, pixel_mm: float) -> dict[str, Any]:

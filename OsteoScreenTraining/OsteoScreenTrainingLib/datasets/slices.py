@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from OsteoScreenLib.errors import InputError
+from OsteoScreenLib.errors import InputError, system_reason
 
 SCHEMA = "osteoscreen-slices/1"
 HEADER = "dataset.json"
@@ -62,7 +62,7 @@ class _ArrayFile:
                 self._file.seek(self._start + self._bytes * index)
                 count = self._file.readinto(out.reshape(-1).view(np.uint8).data)
         except OSError as error:
-            raise InputError(f"{self.path} can no longer be read: {error.strerror}.") from error
+            raise InputError(f"{self.path} can no longer be read: {system_reason(error)}.") from error
         if count != self._bytes:
             raise InputError(f"{self.path} was cut short while it was being read.")
 
@@ -169,7 +169,7 @@ def _read_records(path: Path, number: int) -> list[SliceRecord]:
         with open(path, newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
     except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}.") from error
+        raise InputError(f"{path} cannot be read: {system_reason(error)}.") from error
     try:
         return [_record(row, number) for row in rows]
     except (KeyError, ValueError) as error:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from OsteoScreenLib.ct import CT
-from OsteoScreenLib.errors import InputError
+from OsteoScreenLib.errors import InputError, system_reason
 from OsteoScreenLib.results_io import write_text_atomically
 
 from .manifest import Subject
@@ -77,7 +77,7 @@ def fingerprint(paths: Sequence[Path]) -> str:
         try:
             digest.update(_folder(path) if path.is_dir() else _file(path))
         except OSError as error:
-            raise InputError(f"{path} cannot be read: {error.strerror or error}.") from error
+            raise InputError(f"{path} cannot be read: {system_reason(error)}.") from error
     return digest.hexdigest()
 
 

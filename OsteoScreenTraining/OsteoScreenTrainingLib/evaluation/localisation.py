@@ -233,17 +233,9 @@ def _reliability(found: Sequence[FoundVertebra]) -> list[dict[str, Any]]:
 # -- the temperature
 
 
-def naming_loss(sightings: Sequence[tuple[Sighting | None, LocalisationCase]], temperature: float) -> float:
-    """Return the mean -log probability of the true names of the vertebrae found, at a temperature.
-
-    The mean is of scans, so that a long one does not count for more. NaN where none shows a vertebra that is known.
-    """
-    losses = _naming_losses(sightings, temperature)
-    return float(np.mean(losses)) if losses else float("nan")
-
-
-def _naming_losses(sightings: Sequence[tuple[Sighting | None, LocalisationCase]], temperature: float) -> list[float]:
-    """Return the loss of each scan that shows a vertebra that is known."""
+def naming_losses(sightings: Sequence[tuple[Sighting | None, LocalisationCase]], temperature: float) -> list[float]:
+    """Return the mean -log probability of the true names of the vertebrae found, at a temperature, of each scan that
+    shows a vertebra that is known: by scans, so that a long one does not count for more."""
     losses = []
     for sighting, case in sightings:
         if sighting is None or not sighting.candidates:
@@ -266,13 +258,13 @@ TEMPERATURES = tuple(np.round(np.geomspace(0.5, 40, 24), 3).tolist())
 
 
 def fit_naming_temperature(sightings: Sequence[tuple[Sighting | None, LocalisationCase]]) -> float:
-    """Return the least temperature whose :func:`naming_loss` is within one standard error of the smallest one; NaN
-    where there is nothing to fit.
+    """Return the least temperature whose mean of :func:`naming_losses` is within one standard error of the smallest
+    one; NaN where there is nothing to fit.
 
     The smallest loss itself hangs on one or two scans, and a higher temperature leaves the names to ribs and sacrum
     alone, which mislead where there are eleven or thirteen pairs of ribs.
     """
-    losses = [_naming_losses(sightings, temperature) for temperature in TEMPERATURES]
+    losses = [naming_losses(sightings, temperature) for temperature in TEMPERATURES]
     if not losses[0]:
         return float("nan")
     means = np.array([np.mean(row) for row in losses])

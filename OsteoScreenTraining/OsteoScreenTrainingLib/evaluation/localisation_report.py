@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from PIL import Image, ImageDraw
 
 from OsteoScreenLib.localisation.evidence import Evidence
 from OsteoScreenLib.localisation.spine import LocalisedSpine
+from OsteoScreenLib.results_io import write_text_atomically
 
 from .localisation import CaseScore
 from .localisation_cases import KnownVertebra
@@ -35,7 +35,7 @@ def write_tables(folder: Path, scores: Sequence[CaseScore]) -> None:
 
 def write_json(path: Path, document: Any) -> None:
     """Write a document as JSON, whole or not at all."""
-    _put(path, (json.dumps(document, indent=1, allow_nan=False) + "\n").encode())
+    write_text_atomically(json.dumps(document, indent=1, allow_nan=False) + "\n", path)
 
 
 def _write_rows(path: Path, rows: Sequence[dict[str, Any]]) -> None:
@@ -45,13 +45,7 @@ def _write_rows(path: Path, rows: Sequence[dict[str, Any]]) -> None:
         writer.writeheader()
         for row in rows:
             writer.writerow({key: " ".join(value) if isinstance(value, tuple) else value for key, value in row.items()})
-    _put(path, text.getvalue().encode())
-
-
-def _put(path: Path, content: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.part")
-    temporary.write_bytes(content)
-    os.replace(temporary, path)
+    write_text_atomically(text.getvalue(), path)
 
 
 def draw_spine(evidence: Evidence, spine: LocalisedSpine, known: Sequence[KnownVertebra] = ()) -> Image.Image:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -117,12 +117,6 @@ def _mean_hu(case: SegmentationCase, coverage: np.ndarray) -> float:
     except OsteoScreenError:
         # An outline too thin, or over air, has no measure; its DSC tells that it is bad.
         return math.nan
-
-
-def score_cases(segmenter: Segmenter, cases: Iterable[SegmentationCase]) -> Iterator[SegmentationScore]:
-    """Yield the scores of ``cases``."""
-    for case in cases:
-        yield score_case(segmenter, case)
 
 
 def worst_first(scores: Iterable[SegmentationScore]) -> list[SegmentationScore]:

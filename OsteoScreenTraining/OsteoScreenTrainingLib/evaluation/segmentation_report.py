@@ -6,7 +6,6 @@ import csv
 import io
 import json
 import math
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from PIL import Image, ImageDraw
 from scipy import ndimage
 
 from OsteoScreenLib.densitometry.outline import outlines_of
+from OsteoScreenLib.results_io import write_bytes_atomically, write_text_atomically
 
 from .segmentation import SegmentationScore
 
@@ -38,7 +38,7 @@ def write_table(path: Path, scores: Mapping[str, Sequence[SegmentationScore]]) -
         case = row[0].case
         values = [getattr(score, measure) for score in row for measure in measures]
         writer.writerow([case.data, case.kind, case.name, case.level, *map(_number, [row[0].true_hu, *values])])
-    _put(path, text.getvalue().encode())
+    write_text_atomically(text.getvalue(), path)
 
 
 def _number(value: float) -> str:
@@ -47,7 +47,7 @@ def _number(value: float) -> str:
 
 def write_summary(path: Path, summary: dict[str, Any]) -> None:
     """Write ``summary`` as JSON."""
-    _put(path, (json.dumps(summary, indent=2, allow_nan=False) + "\n").encode())
+    write_text_atomically(json.dumps(summary, indent=2, allow_nan=False) + "\n", path)
 
 
 def write_sheet(
@@ -67,7 +67,7 @@ def write_sheet(
         )
     data = io.BytesIO()
     sheet.save(data, "PNG", optimize=True)
-    _put(path, data.getvalue())
+    write_bytes_atomically(data.getvalue(), path)
 
 
 def _caption(score: SegmentationScore) -> str:
@@ -102,10 +102,3 @@ def _centre(row: Sequence[SegmentationScore]) -> tuple[float, float]:
             place = ndimage.center_of_mass(coverage >= 0.5)
             return float(place[0]), float(place[1])
     return row[0].case.hu.shape[0] / 2, row[0].case.hu.shape[1] / 2
-
-
-def _put(path: Path, data: bytes) -> None:
-    """Write a file whole or not at all."""
-    temporary = path.with_name(f".{path.name}.part")
-    temporary.write_bytes(data)
-    os.replace(temporary, path)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import os
-from pathlib import Path
 
 import numpy as np
 from scipy import ndimage
+
+from OsteoScreenLib.results_io import write_bytes_atomically
 
 #: Soft-tissue window wide enough to keep the cortex below white, HU.
 WINDOW_HU = (-200.0, 500.0)
@@ -39,10 +41,9 @@ def write_contact_sheet(
         grey = _picture(images[index], side)
         sheet[top : top + side, left : left + side] = grey
         sheet[top : top + side, left + side : left + 2 * side] = _with_outline(grey, masks[index])
-    target = Path(path)
-    temporary = target.with_name(f".{target.name}")
-    pictures.imsave(temporary, sheet, format="png")
-    os.replace(temporary, target)
+    data = io.BytesIO()
+    pictures.imsave(data, sheet, format="png")
+    write_bytes_atomically(data.getvalue(), path)
 
 
 def _picture(hu: np.ndarray, side: int) -> np.ndarray:

@@ -9,9 +9,6 @@ from scipy import ndimage
 
 from .canvas import AIR_HU, Plane, smooth_field
 
-#: FWHM of a Gaussian over its SD.
-FWHM_PER_SD = 2.3548
-
 
 @dataclass(frozen=True)
 class Scanner:

@@ -12,6 +12,7 @@ import numpy as np
 
 from OsteoScreenLib.errors import UsageError
 from OsteoScreenLib.progress import Progress, silent
+from OsteoScreenLib.results_io import write_text_atomically
 
 from .dicom_series import SeriesDescription, write_dicom_series
 from .volume import SimulatedVolume, simulate_volume
@@ -74,9 +75,7 @@ def simulate_study(
     ijk_to_ras = study_ijk_to_ras(volume)
     write_dicom_series(target / SERIES, volume.hu, ijk_to_ras, description, progress)
     truth = study_truth(volume, seed, ijk_to_ras)
-    temporary = target / f".{TRUTH}"
-    temporary.write_text(json.dumps(truth, indent=2) + "\n", encoding="utf-8")
-    os.replace(temporary, target / TRUTH)
+    write_text_atomically(json.dumps(truth, indent=2) + "\n", target / TRUTH)
     return SimulatedStudy(target, truth)
 
 

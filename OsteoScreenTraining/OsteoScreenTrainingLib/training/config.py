@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from OsteoScreenLib.errors import UsageError
+from OsteoScreenLib.errors import UsageError, system_reason
 
 
 def _middle(spacings_mm: tuple[float, float]) -> float:
@@ -317,7 +317,7 @@ def load_config(path: str | os.PathLike[str]) -> TrainingConfig:
     try:
         values = json.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
-        raise UsageError(f"The configuration {path} cannot be read: {error.strerror}.") from error
+        raise UsageError(f"The configuration {path} cannot be read: {system_reason(error)}.") from error
     except ValueError as error:
         raise UsageError(f"The configuration {path} is not valid JSON: {error}.") from error
     return from_dict(values)

@@ -14,8 +14,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from OsteoScreenLib.errors import InputError, OsteoScreenError, UsageError
+from OsteoScreenLib.errors import InputError, UsageError
 from OsteoScreenLib.localisation.channels import CHANNELS, GRID_MM
+from OsteoScreenLib.results_io import write_text_atomically
 
 from ..simulation.trunk3d import GENERATOR, simulate_trunk
 from .localisation_targets import make_targets, upright
@@ -100,13 +101,7 @@ def _claim(folder: Path) -> None:
         return
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"{folder} holds something other than simulated trunks; name a new folder with --data.")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        temporary = folder / f".{HEADER}.{os.getpid()}"
-        temporary.write_text(json.dumps(wanted, indent=1) + "\n", encoding="utf-8")
-        os.replace(temporary, header)
-    except OSError as error:
-        raise OsteoScreenError(f"{folder} cannot be written: {error.strerror or error}.") from error
+    write_text_atomically(json.dumps(wanted, indent=1) + "\n", header)
 
 
 def _paths(folder: Path, seed: int, index: int) -> tuple[Path, Path]:

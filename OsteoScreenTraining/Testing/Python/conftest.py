@@ -135,6 +135,12 @@ TINY: dict[str, Any] = {
 }
 
 
+@pytest.fixture
+def paths(repository: Path) -> list[str]:
+    """Return where a process of its own finds both libraries."""
+    return [str(repository / "OsteoScreen"), str(repository / "OsteoScreenTraining")]
+
+
 @pytest.fixture(autouse=True)
 def _one_thread() -> None:
     torch.set_num_threads(1)

@@ -23,7 +23,6 @@ from OsteoScreenTrainingLib.evaluation.figures.learning_curve import (
     learning_curve,
 )
 from OsteoScreenTrainingLib.evaluation.figures.reliability import ReliabilityBins, reliability_diagram
-from OsteoScreenTrainingLib.evaluation.figures.training_curves import training_curves
 
 CLASSES = ("normal", "osteopenia", "osteoporosis")
 SPLITS = [
@@ -113,13 +112,6 @@ def confusions() -> Figure:
     )
 
 
-def a_training() -> Figure:
-    score = np.array([np.nan, 0.8, np.nan, 0.9])
-    return training_curves(
-        {"step": np.arange(4.0), "loss": np.array([1, 0.5, 0.2, 0.1]), "val_dsc": score}, {"val_dsc": "DSC"}
-    )
-
-
 #: Name to maker, width and height in inches, and what has to be readable on it.
 FIGURES: dict[str, tuple[Callable[[], Figure], tuple[float, float] | None, list[str]]] = {
     "flow_chart": (
@@ -159,7 +151,6 @@ FIGURES: dict[str, tuple[Callable[[], Figure], tuple[float, float] | None, list[
         ["bias", "+1.5", "−16.1", "+19.1", "BMD, measured − reference, mg/cm³"],
     ),
     "confusion": (confusions, (7.2, 5.7), ["242", "96.4 %", "83", "16.4 %", "Model 1, paper", "Predicted class"]),
-    "training": (a_training, (4.4, 4.8), ["Training loss", "DSC", "Step", "a", "b"]),
 }
 
 

@@ -5,9 +5,6 @@ from __future__ import annotations
 import csv
 import os
 import signal
-import socket
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -25,9 +22,7 @@ from OsteoScreenTrainingLib.datasets.splits import load_split
 from OsteoScreenTrainingLib.training.classification_task import ClassificationTask
 from OsteoScreenTrainingLib.training.config import from_dict, save_config
 from OsteoScreenTrainingLib.training.export import export_bundle
-from OsteoScreenTrainingLib.training.processes import Processes
 from OsteoScreenTrainingLib.training.tasks import open_task
-from OsteoScreenTrainingLib.training.trainer import Trainer
 
 CPU = torch.device("cpu")
 WHOLE = slice(None)
@@ -194,42 +189,6 @@ def test_mistakes_are_told_on_the_command_line(
         said = capsys.readouterr().err
         assert (found, says in said) == (code, True), said
     assert not (tmp_path / "run").exists()
-
-
-# -- several processes
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
-
-
-def test_two_processes_train_as_one_with_the_same_global_batch(subject_set, tiny_classification, tmp_path, repository):
-    values = tiny_classification(steps=3, micro_batches=2)
-    values["optimiser"] = {"name": "sgd", "learning_rate": 0.01}
-    one = tmp_path / "one"
-    one.mkdir()
-    Trainer(from_dict(values), _task(values, subject_set), one, Processes(0, 1, CPU)).run()
-    command = [sys.executable, "-m", "OsteoScreenLib", "train", "classification", "--data", str(subject_set)]
-    command += ["--config", _save(values | {"micro_batches": 1}, tmp_path / "two.json"), "-o", str(tmp_path / "two")]
-    environment = os.environ | {
-        "PYTHONPATH": os.pathsep.join([str(repository / "OsteoScreen"), str(repository / "OsteoScreenTraining")]),
-        "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": str(_free_port()),
-        "WORLD_SIZE": "2",
-        "OMP_NUM_THREADS": "1",
-    }
-    started = [
-        subprocess.Popen(
-            command, env=environment | {"RANK": str(rank), "LOCAL_RANK": str(rank)}, stderr=subprocess.PIPE
-        )
-        for rank in (0, 1)
-    ]
-    said = [process.communicate(timeout=1200)[1].decode() for process in started]
-    assert [process.returncode for process in started] == [0, 0], said
-    losses = [float(_log(tmp_path / name)[0]["loss"]) for name in ("one", "two")]
-    assert losses[1] == pytest.approx(losses[0], rel=1e-5)
 
 
 # -- the segmentation on the same data set

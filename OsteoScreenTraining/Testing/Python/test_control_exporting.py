@@ -11,7 +11,7 @@ import torch
 from OsteoScreenLib.errors import BundleError, UsageError
 from OsteoScreenLib.models import load_bundle, verify
 from OsteoScreenLib.networks import build_network
-from OsteoScreenTrainingLib.control.exporting import apply_card, card_of, check_card, export_with_card, register
+from OsteoScreenTrainingLib.control.exporting import apply_card, export_with_card, register
 from OsteoScreenTrainingLib.training.export import export_bundle
 
 CARD = {
@@ -54,18 +54,9 @@ def _own_models(tmp_path, monkeypatch):
     monkeypatch.setenv("OSTEOSCREEN_MODELS", str(tmp_path / "models"))
 
 
-def test_the_card_to_fill_in(run, tmp_path):
-    card = card_of(run)
-    assert card == {
-        "name": "trained-study-segmentation",
-        "version": "1.0.0",
-        "description": "",
-        "licence": "Apache-2.0",
-        "training": "9 simulated axial CT slices",
-    }
-    check_card(card)
+def test_a_run_without_a_bundle_has_nothing_to_export(tmp_path):
     with pytest.raises(UsageError, match=r"no bundle yet.*--export"):
-        card_of(tmp_path)
+        export_with_card(tmp_path, CARD, tmp_path / "out.zip")
 
 
 def test_a_folder_and_a_zip_hold_the_card_and_the_weights(run, tmp_path):

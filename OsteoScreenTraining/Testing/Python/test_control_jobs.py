@@ -21,11 +21,6 @@ LONG = ["simulate", "slices", "--count", "20000", "-o"]
 
 
 @pytest.fixture
-def paths(repository):
-    return [str(repository / "OsteoScreen"), str(repository / "OsteoScreenTraining")]
-
-
-@pytest.fixture
 def start(paths):
     """Return what starts a job; what still runs afterwards is ended."""
     folders = []
@@ -216,7 +211,7 @@ def test_a_terminated_supervisor_hands_it_on(start, tmp_path):
 
 
 def test_what_cannot_start_says_why(tmp_path, paths):
-    with pytest.raises(OsteoScreenError, match="could not be started: No such file"):
+    with pytest.raises(OsteoScreenError, match="could not be started: no such file"):
         start_job(["models"], tmp_path / "a", python=[str(tmp_path / "no-python")], search_path=paths)
     with pytest.raises(OsteoScreenError, match=r"could not be started: .*No module named 'OsteoScreenTrainingLib'"):
         start_job(["models"], tmp_path / "b", python=[sys.executable, "-I", "-S"])

@@ -66,11 +66,6 @@ class _Trainings:
         self._process.communicate()
 
 
-@pytest.fixture
-def paths(repository):
-    return [str(repository / "OsteoScreen"), str(repository / "OsteoScreenTraining")]
-
-
 def _saved(values, path: Path) -> Path:
     save_config(from_dict(values), path)
     return path

@@ -31,11 +31,6 @@ from OsteoScreenTrainingLib.training.config import from_dict, save_config
 
 
 @pytest.fixture
-def paths(repository):
-    return [str(repository / "OsteoScreen"), str(repository / "OsteoScreenTraining")]
-
-
-@pytest.fixture
 def start(paths):
     """Return what starts a training as a job in its own run's folder; what still runs afterwards is ended."""
     folders = []
@@ -208,19 +203,29 @@ def _failed(run, sentence):
     return job
 
 
-def test_a_loss_that_is_nan(tiny_config, slice_set, tmp_path, start):
+def _goes_on(data, run) -> None:
+    """Go on for a few steps, in this process: that a job does is in the tests above."""
+    steps = _step(run) + 3
+    assert main(["train", "segmentation", "--data", str(data), "-o", str(run), "--resume", "--steps", str(steps)]) == 0
+    assert _step(run) == steps
+
+
+def test_a_loss_that_is_nan(tiny_config, slice_set, tmp_path, capsys):
     values = tiny_config(**ENDLESS)
     values["optimiser"] = {"name": "sgd", "learning_rate": 1e36, "warmup_steps": 0, "clip_norm": 0.0}
     values["checkpoints"]["every_steps"] = 1
     run = tmp_path / "run"
-    start(slice_set, run, values)
-    _failed(run, "NaN or infinite")
+    command = ["train", "segmentation", "--data", str(slice_set), "-o", str(run)]
+    assert main([*command, "--config", str(_saved(values, tmp_path / "run.json"))]) == 1
+    said = capsys.readouterr().err
+    assert "NaN or infinite" in said and str(find_checkpoint(run)) in said
+    load_checkpoint(find_checkpoint(run))
 
 
 def test_memory_that_runs_out(tiny_config, slice_set, tmp_path, start):
     run = tmp_path / "run"
-    start(slice_set, run, tiny_config(steps=2))
-    assert _end(run).state == "finished"
+    command = ["train", "segmentation", "--data", str(slice_set), "-o", str(run)]
+    assert main([*command, "--config", str(_saved(tiny_config(steps=2), tmp_path / "run.json"))]) == 0
     shutil.rmtree(run / "bundle")
     saved = json.loads((run / "config.json").read_text())
     # 64 GB and more for the patches of one batch: refused by the system, not swapped.
@@ -240,8 +245,7 @@ def test_data_that_vanish(tiny_config, make_slice_set, tmp_path, start):
     data.rename(tmp_path / "elsewhere")
     _failed(run, "has vanished; put it back and go on with --resume")
     (tmp_path / "elsewhere").rename(data)
-    start(data, run, None, "--resume")
-    _await_step(run, _step(run) + 5)
+    _goes_on(data, run)
 
 
 def test_a_full_disk(tiny_config, slice_set, tmp_path, start):
@@ -259,10 +263,7 @@ def test_a_full_disk(tiny_config, slice_set, tmp_path, start):
         job = _failed(run, "disk is full")
         assert job.exit_code == 1 and "Make room and use --resume" in job.message
         (small / "filler").unlink()
-        start(slice_set, run, None, "--resume")
-        _await_step(run, _step(run) + 5)
-        kill_job(run)
-        _end(run)
+        _goes_on(slice_set, run)
     finally:
         subprocess.run(["umount", "-l", str(small)], check=False)
 

@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from OsteoScreenLib.errors import OsteoScreenError
 from OsteoScreenTrainingLib.evaluation.figures.style import DPI, SMALL_PT, line, save, series
-from Testing.Python.drawn_figures import FIGURES, a_bland_altman, a_training, texts
+from Testing.Python.drawn_figures import FIGURES, a_bland_altman, a_decision_curve, texts
 
 Saver = Callable[[str], tuple[Path, Path]]
 
@@ -73,15 +74,15 @@ def test_no_letter_is_small_or_cut_off(name: str) -> None:
 
 
 def test_a_failed_save_leaves_the_older_file_and_no_rest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    png, svg = save(a_training(), tmp_path, "training")
+    png, svg = save(a_decision_curve(), tmp_path, "curve")
     before = png.read_bytes()
 
     def fails(*_: object) -> None:
         raise OSError("no room")
 
-    monkeypatch.setattr("OsteoScreenTrainingLib.evaluation.figures.style.os.replace", fails)
-    with pytest.raises(OSError, match="no room"):
-        save(a_bland_altman(), tmp_path, "training")
+    monkeypatch.setattr("os.replace", fails)
+    with pytest.raises(OsteoScreenError, match="cannot be written: no room"):
+        save(a_bland_altman(), tmp_path, "curve")
     assert png.read_bytes() == before
     assert sorted(tmp_path.iterdir()) == [png, svg]
 

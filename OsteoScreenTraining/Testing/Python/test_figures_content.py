@@ -24,7 +24,6 @@ from OsteoScreenTrainingLib.evaluation.figures.learning_curve import (
 )
 from OsteoScreenTrainingLib.evaluation.figures.reliability import ReliabilityBins, reliability_diagram
 from OsteoScreenTrainingLib.evaluation.figures.style import save
-from OsteoScreenTrainingLib.evaluation.figures.training_curves import read_log, training_curves
 from Testing.Python.drawn_figures import (
     EXCLUDED,
     INTERVALS,
@@ -182,19 +181,3 @@ def test_a_mask_is_tinted_where_it_covers_half() -> None:
     axes = [places for places in example_rows([row]).findobj(matplotlib.axes.Axes) if len(places.images) == 2]
     tinted = [int((places.images[1].get_array()[..., 3] > 0).sum()) for places in axes]
     assert tinted == [int(row.reference.sum()), int(row.dcnn.sum()), 0]
-
-
-def test_a_log_is_read_as_columns_and_drawn_where_it_has_values(tmp_path: Path) -> None:
-    log = tmp_path / "log.csv"
-    log.write_text("step,loss,val_dsc\n10,0.5,\n20,,0.9\n30,0.25,\n", encoding="utf-8")
-    columns = read_log(log)
-    assert columns["step"].tolist() == [10, 20, 30]
-    assert np.isnan(columns["val_dsc"]).tolist() == [True, False, True]
-    loss, score = (axes.lines[0] for axes in training_curves(columns, {"val_dsc": "DSC"}).axes)
-    assert (list(loss.get_xdata()), list(loss.get_ydata())) == ([10, 30], [0.5, 0.25])
-    assert (list(score.get_xdata()), list(score.get_ydata())) == ([20], [0.9])
-    with pytest.raises(KeyError):
-        training_curves(columns, {"val_nothing": "x"})
-    log.write_text("step,loss\n10,much\n", encoding="utf-8")
-    with pytest.raises(ValueError, match="much"):
-        read_log(log)

@@ -54,8 +54,7 @@ def test_a_name_is_taken_once():
         importer("verse", "the same again")
 
 
-def test_the_help_of_an_import_loads_nothing_heavy(repository):
-    paths = [str(repository / name) for name in ("OsteoScreen", "OsteoScreenTraining")]
+def test_the_help_of_an_import_loads_nothing_heavy(paths):
     script = (
         f"import sys; sys.path[:0] = {paths!r}\n"
         "from OsteoScreenLib.cli import main\n"

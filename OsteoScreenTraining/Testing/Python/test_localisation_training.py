@@ -21,7 +21,7 @@ from OsteoScreenTrainingLib.cli import evaluate
 from OsteoScreenTrainingLib.evaluation import localisation_cases
 from OsteoScreenTrainingLib.evaluation.localisation import (
     fit_naming_temperature,
-    naming_loss,
+    naming_losses,
     score_case,
     summarise,
 )
@@ -350,7 +350,7 @@ def test_the_temperature_is_higher_where_the_evidence_is_wrong(chest):
         candidates=tuple(dataclasses.replace(c, names=np.roll(c.names, 1)) for c in right.candidates),
     )
     assert len(order) == len(right.candidates[0].names)
-    assert naming_loss([(right, case)], 1.0) < 0.05
+    assert naming_losses([(right, case)], 1.0)[0] < 0.05
     sure = fit_naming_temperature([(right, case)] * 3)
     unsure = fit_naming_temperature([(right, case)] * 3 + [(shifted, case)] * 2)
     assert unsure > sure

@@ -55,13 +55,12 @@ with alone_with_manifest(sys.argv[1]):
 
 
 @pytest.fixture
-def begin(repository):
+def begin(paths):
     """Return a function that starts a script in a process of its own; what is left of them is ended."""
-    paths = "|".join(str(repository / name) for name in ("OsteoScreen", "OsteoScreenTraining"))
     begun = []
 
     def start(script, folder, *names):
-        command = [sys.executable, "-c", script, str(folder), paths, *names]
+        command = [sys.executable, "-c", script, str(folder), "|".join(paths), *names]
         begun.append(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True))
         return begun[-1]
 

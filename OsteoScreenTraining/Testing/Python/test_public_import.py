@@ -253,3 +253,15 @@ def test_totalsegmentators_example(shared_data, tmp_path, capsys):
     assert float(rows["L1"]["mean_hu"]) == pytest.approx(93, abs=8)
     assert float(rows["L2"]["mean_hu"]) == pytest.approx(106, abs=8)
     assert (dataset / subject.ct).resolve() == (folder / "ct.nii.gz").resolve()
+
+    # As the data set itself is laid out: a file for each class.
+    scan = tmp_path / "dataset" / "s0000"
+    (scan / "segmentations").mkdir(parents=True)
+    shutil.copyfile(folder / "ct.nii.gz", scan / "ct.nii.gz")
+    labels = sitk.ReadImage(str(folder / "vertebrae.nii.gz"))
+    for name, value in (("L2", 30), ("L1", 31), ("T12", 32)):
+        sitk.WriteImage(labels == value, str(scan / "segmentations" / f"vertebrae_{name}.nii.gz"))
+    assert run_dataset(capsys, "import-totalsegmentator", scan.parent, "-o", tmp_path / "again")[0] == 0
+    again = {row["level"]: row for row in report_rows(tmp_path / "again")}
+    for level in LEVELS:
+        assert (again[level]["z_mm"], again[level]["mean_hu"]) == (rows[level]["z_mm"], rows[level]["mean_hu"])

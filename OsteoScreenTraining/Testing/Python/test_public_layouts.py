@@ -127,6 +127,8 @@ def test_totalsegmentator_one_file_per_class(tmp_path):
     assert case.part == "validation"
     assert case.notes == ("The study is: ct abdomen-pelvis.", "Its meta.csv names the pathology: tumor.")
     assert "s0012 has neither" in found.problems["s0012"]
+    (tmp_path / "meta.csv").write_text(f"{header}\n{row.replace('tumor', 'no_pathology')}\n", encoding="utf-8")
+    assert find_totalsegmentator(tmp_path).cases[0].notes == ("The study is: ct abdomen-pelvis.",)
 
 
 def test_totalsegmentator_label_maps(tmp_path):

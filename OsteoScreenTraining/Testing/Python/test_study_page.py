@@ -246,7 +246,7 @@ def test_the_page_is_replaced_whole_or_not_at_all(folder: Path, monkeypatch: pyt
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("OsteoScreenLib.results_io.os.replace", fails)
-    with pytest.raises(OsteoScreenError, match="No space left"):
+    with pytest.raises(OsteoScreenError, match="the disk is full"):
         write_page(folder, _page("third"))
     assert (folder / "index.html").read_text(encoding="utf-8") == first
     assert sorted(item.name for item in folder.iterdir()) == before == ["figures", "index.html", "tables"]

@@ -33,6 +33,8 @@ def distributions(values: Mapping[str, Sequence[float]], label: str, limits: boo
     edges = np.histogram_bin_edges(everything, _BINS) if everything else np.linspace(0, 1, _BINS)
     for place, (axes, (name, group)) in enumerate(zip(rows, values.items(), strict=True)):
         axes.hist(group, edges, color=line(place % 4)["color"], edgecolor="white", linewidth=0.5)
+        if len(group) == 0:
+            axes.set_ylim(0, 1)
         axes.set_ylabel("subjects", fontsize=SMALL_PT)
         axes.yaxis.get_major_locator().set_params(integer=True)
         axes.set_title(_title(name, group), loc="left", fontsize=SMALL_PT, weight="normal")

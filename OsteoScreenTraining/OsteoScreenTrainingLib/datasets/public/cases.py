@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from OsteoScreenLib.errors import InputError, UsageError
+from OsteoScreenLib.errors import InputError, UsageError, system_reason
 
 if TYPE_CHECKING:
     from ..splits import Part
@@ -75,7 +75,7 @@ def files_below(folder: Path) -> Iterator[Path]:
         raise UsageError(f"There is no folder {folder}; name the one that holds the collection.")
 
     def failed(error: OSError) -> None:
-        raise InputError(f"{error.filename} cannot be listed: {error.strerror or error}.") from error
+        raise InputError(f"{error.filename} cannot be listed: {system_reason(error)}.") from error
 
     for root, folders, names in os.walk(folder, onerror=failed):
         folders[:] = sorted(name for name in folders if not name.startswith("."))

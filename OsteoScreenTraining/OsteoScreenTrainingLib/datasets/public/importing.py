@@ -22,19 +22,19 @@ from typing import Any
 
 from OsteoScreenLib.ct import CT, open_ct
 from OsteoScreenLib.densitometry.calibration import NOMINAL_INTERCEPT, NOMINAL_SLOPE
-from OsteoScreenLib.errors import InputError, OsteoScreenError, UsageError
+from OsteoScreenLib.errors import InputError, OsteoScreenError, UsageError, system_reason
 from OsteoScreenLib.progress import Progress, silent
 from OsteoScreenLib.results_io import write_text_atomically
-from OsteoScreenLib.segmentation_io import write_segmentation
 
 from ..folder import HEADER, LEVELS, SLICES
 from ..manifest import MANIFEST
+from ..masks import write_masks
 from .cases import FoundCases, PublicCase
 from .centroids import misplaced
 from .labels import Vertebrae
 from .outlining import OutlinedLevel, outline_levels
 from .results import GENERATOR, CaseResult, ImportOptions
-from .writing import MASKS, ImportReport, one_per_subject, write_data_set
+from .writing import ImportReport, one_per_subject, write_data_set
 
 STAGING = ".import"
 BMD_FROM_HU = "this scan's own HU by the nominal line; no reference measurement"
@@ -58,7 +58,7 @@ def import_cases(found: FoundCases, dataset: Path, options: ImportOptions, progr
         report = write_data_set(found, results, chosen, dataset, options)
         shutil.rmtree(dataset / STAGING, ignore_errors=True)
     except OSError as error:
-        raise InputError(f"{dataset} cannot be written to: {error.strerror or error}.") from error
+        raise InputError(f"{dataset} cannot be written to: {system_reason(error)}.") from error
     return report
 
 
@@ -183,24 +183,16 @@ def _cells(
     accepted = {name: found for name, found in levels.items() if found.mask is not None}
     if not accepted:
         return cells
-    cells["masks"] = _write_masks(ct, accepted, dataset / MASKS / f"{case.name}.seg.nrrd", dataset)
-    cells["ct"] = _relative(case.ct, dataset)
-    if options.bmd_from_hu:
-        cells |= _bmd_from_hu(cells, accepted)
-    return cells
-
-
-def _write_masks(ct: CT, accepted: Mapping[str, OutlinedLevel], path: Path, dataset: Path) -> str:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}")
-    drawn = {
+    masks = {
         name: (found.level.slice_index, found.mask)
         for name, found in accepted.items()
         if found.level is not None and found.mask is not None
     }
-    write_segmentation(drawn, ct.geometry, temporary)
-    os.replace(temporary, path)
-    return path.relative_to(dataset).as_posix()
+    cells["masks"] = write_masks(dataset, case.name, masks, ct.geometry).relative_to(dataset).as_posix()
+    cells["ct"] = _relative(case.ct, dataset)
+    if options.bmd_from_hu:
+        cells |= _bmd_from_hu(cells, accepted)
+    return cells
 
 
 def _relative(path: Path, dataset: Path) -> str:

@@ -16,12 +16,13 @@ from OsteoScreenLib.results_io import write_text_atomically
 from ..folder import LEVELS
 from ..inclusion import KVP, LEAST_AGE_YEARS
 from ..manifest import MANIFEST, Subject, write_manifest
+from ..masks import MASKS
 from ..splits import FOLDER as SPLITS
 from ..splits import PARTS, SCHEMA
 from .cases import FoundCases
 from .results import GENERATOR, CaseResult, ImportOptions
 
-REPORT, SOURCES, MASKS = "import.csv", "sources.json", "masks"
+REPORT, SOURCES = "import.csv", "sources.json"
 _REPORT_COLUMNS = (
     "scan", "subject", "level", "outcome", "reason", "z_mm", "area_mm2", "mean_hu", "outline_mean_hu", "inset_mm",
     "walled", "height_mm", "aorta", "part", "notes",

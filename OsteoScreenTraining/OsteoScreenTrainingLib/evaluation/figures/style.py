@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from OsteoScreenLib.results import BONE_STATUSES
+from OsteoScreenLib.results_io import write_bytes_atomically
 
 #: Widths [inch]. At 8 pt, a wide figure that is shown 600 pixels wide has letters of 9 pixels.
 WIDE_IN, SINGLE_IN = 7.2, 4.4
@@ -101,9 +101,8 @@ def letter(axes: Axes, text: str) -> None:
 def save(figure: Figure, folder: Path, name: str) -> tuple[Path, Path]:
     """Write ``folder/NAME.png`` and ``folder/NAME.svg``, each whole or not at all, and return their paths.
 
-    The same figure gives the same bytes: neither file holds a date. Raises OSError where the folder cannot be written.
+    The same figure gives the same bytes: neither file holds a date. Raises OsteoScreenError where that fails.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     # Laid out once: each format measures text a little differently, and the two files shall not differ.
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
@@ -116,9 +115,4 @@ def save(figure: Figure, folder: Path, name: str) -> tuple[Path, Path]:
 def _put(path: Path, figure: Figure, kind: str, metadata: dict[str, None]) -> None:
     data = io.BytesIO()
     figure.savefig(data, format=kind, dpi=DPI, metadata=metadata)
-    temporary = path.with_name(f".{path.name}.part")
-    try:
-        temporary.write_bytes(data.getvalue())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_bytes_atomically(data.getvalue(), path)

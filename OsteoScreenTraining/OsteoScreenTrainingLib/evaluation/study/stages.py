@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from OsteoScreenLib.errors import InputError, UsageError
+from OsteoScreenLib.errors import InputError, UsageError, system_reason
 from OsteoScreenLib.results_io import write_text_atomically
 
 from ...control.job_files import is_job_file
@@ -67,7 +67,7 @@ def fingerprint(files: list[Path]) -> str:
         try:
             digest.update(hashlib.sha256(path.read_bytes()).digest())
         except OSError as error:
-            raise InputError(f"{path} cannot be read: {error.strerror or error}.") from error
+            raise InputError(f"{path} cannot be read: {system_reason(error)}.") from error
     return digest.hexdigest()
 
 

@@ -23,8 +23,6 @@ SHARES = {
     "four lumbar": 0.03, "six lumbar": 0.05, "sacralised": 0.06, "lumbarised": 0.06,
     "fractures": 0.16, "dish": 0.07, "block": 0.04, "cement": 0.4, "screws": 0.035, "rib missing": 0.01,
 }  # fmt: skip
-#: A rib shorter than this is called hypoplastic (Wigh 1980), mm: recalled.
-HYPOPLASTIC_MM = 38.0
 
 
 @dataclass(frozen=True)

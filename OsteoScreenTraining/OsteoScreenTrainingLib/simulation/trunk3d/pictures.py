@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
+
+from OsteoScreenLib.results_io import write_bytes_atomically
 
 from .simulate import SimulatedTrunk
 
@@ -68,10 +70,9 @@ def write_contact_sheet(trunks: Sequence[SimulatedTrunk], path: str | os.PathLik
             sheet.paste(picture, (left, top))
             left += picture.width + 12
         top += height
-    target = Path(path)
-    temporary = target.with_name(f".{target.name}")
-    sheet.save(temporary, format="PNG")
-    os.replace(temporary, target)
+    data = io.BytesIO()
+    sheet.save(data, format="PNG")
+    write_bytes_atomically(data.getvalue(), path)
 
 
 def _along(

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from OsteoScreenLib.errors import OsteoScreenError, UsageError
+from OsteoScreenLib.errors import OsteoScreenError, UsageError, system_reason
 from OsteoScreenLib.progress import Progress, silent
 
 from ..processes import in_order
@@ -79,7 +79,7 @@ def write_trunks(folder: Path, request: TrunkRequest, progress: Progress = silen
             folder.rmdir()
         os.replace(unfinished, folder)
     except OSError as error:
-        raise OsteoScreenError(f"{folder} cannot be written: {error.strerror or error}.") from error
+        raise OsteoScreenError(f"{folder} cannot be written: {system_reason(error)}.") from error
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
 

@@ -139,4 +139,8 @@ def _cells(row: dict[str, str], name: str) -> Mapping[str, Any]:
 
 def _notes(row: Mapping[str, str]) -> tuple[str, ...]:
     said = {"study_type": "The study is", "pathology": "Its meta.csv names the pathology"}
-    return tuple(f"{words}: {row[column]}." for column, words in said.items() if row.get(column))
+    return tuple(
+        f"{words}: {row[column]}."
+        for column, words in said.items()
+        if row.get(column) and not row[column].lower().startswith("no")
+    )
