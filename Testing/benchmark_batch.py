@@ -13,6 +13,7 @@ steady_studies_per_hour : the same between the ends of the first and the last fi
 seconds_per_study : mean time that one study took its process, over the whole batch, and over its first tenth
 growth_mb : of the memory of each screening process, from the second tenth of its time to its last
 memory_mb : the most that all processes of the batch held together
+cpu_s_per_study : of all screening processes together, from the end of the first fifth of the studies to the last's
 cores_used : by each screening process in the mean over its life, of the one that it should compute on
 bookkeeping : what one driver can keep up with: `--rows` made-up studies are listed, begun and ended in store and log,
     as the driver does it but without workers; milliseconds a study, and bytes of store and log
@@ -35,9 +36,11 @@ import subprocess
 import sys
 import tempfile
 import time
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import psutil
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -108,40 +111,55 @@ def run_batch(folder: Path, scans: list[dict[str, str]], count: int, workers: in
     words = ["batch", str(manifest), "-o", str(out), f"--workers={workers}", "--device=cpu", *more]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path[:2])}
     driver = subprocess.Popen([sys.executable, "-m", "OsteoScreenLib", *words], env=environment, stdout=sys.stderr)
-    memory = _watched(driver)
+    seen = _watched(driver)
     if driver.returncode:
         raise SystemExit(f"the batch ended with {driver.returncode}")
-    return {**_told(out), **memory}
+    processor = seen.pop("processor")
+    return {**_told(out), "cpu_s_per_study": _cpu_s_per_study(out, processor), **seen}
 
 
 def _watched(driver: subprocess.Popen[bytes]) -> dict[str, Any]:
-    """Look at the driver's processes until it ends; the whole's peak of memory, each child's growth and its cores."""
+    """Look at the driver's processes until it ends: peak of memory, each child's growth, cores, processor."""
     most = 0.0
     seen: dict[int, list[float]] = {}
     used: dict[int, float] = {}
+    processor: list[tuple[float, float]] = []
     while driver.poll() is None:
-        total = 0.0
+        total, spent = 0.0, 0.0
         for process in _processes(driver.pid):
             try:
                 held = process.memory_info().rss / 1e6
                 total += held
                 if _CHILD in process.cmdline():
                     seen.setdefault(process.pid, []).append(held)
-                    used[process.pid] = _cores_used(process)
+                    seconds = _processor_s(process)
+                    used[process.pid] = seconds / max(time.time() - process.create_time(), 1e-3)
+                    spent += seconds
             except psutil.Error:
                 continue
         most = max(most, total)
+        processor.append((time.time(), spent))
         time.sleep(_LOOK_S)
     return {
         "memory_mb": round(most),
         "growth_mb": [_growth(held) for held in seen.values() if len(held) >= 20],
         "cores_used": [round(cores, 2) for cores in used.values()],
+        "processor": processor,
     }
 
 
-def _cores_used(process: psutil.Process) -> float:
+def _processor_s(process: psutil.Process) -> float:
     times = process.cpu_times()
-    return float(times.user + times.system) / max(time.time() - process.create_time(), 1e-3)
+    return float(times.user + times.system)
+
+
+def _cpu_s_per_study(out: Path, processor: list[tuple[float, float]]) -> float:
+    lines = [json.loads(line) for line in (out / "audit.jsonl").read_text().splitlines()]
+    ends = [datetime.fromisoformat(line["at"]).timestamp() for line in lines if line["event"] == "study ended"]
+    first = len(ends) // 5
+    times, seconds = ([pair[n] for pair in processor] for n in (0, 1))
+    spent = np.interp([ends[first], ends[-1]], times, seconds)
+    return round(float(spent[1] - spent[0]) / (len(ends) - 1 - first), 3)
 
 
 def _processes(pid: int) -> list[psutil.Process]:

@@ -11,8 +11,8 @@ cold disk : from files that the system does not hold in its cache: it is told to
 warm disk : from files that it holds
 gathered : from warm files, several in hand both times, with and without `--gather 16`, on the CPU
 
-Prints JSON: studies an hour of each batch without its first and last fifth, and the ratios of their means. Sixteen
-batches; the scans take 50 MB of disk a study.
+Prints JSON: studies an hour of each batch without its first and last fifth, the ratios of their means, processor
+seconds a study, and the memory of all processes together. Sixteen batches; the scans take 50 MB of disk a study.
 """
 
 from __future__ import annotations
@@ -82,15 +82,22 @@ def _compared(
     folder: Path, rows: Rows, workers: int, before: Callable[[], None], first: list[str], second: list[str]
 ) -> dict[str, Any]:
     speeds: dict[str, list[int]] = {}
-    cores: dict[str, list[float]] = {}
+    processor: dict[str, list[float]] = {}
+    memory: dict[str, list[int]] = {}
     for words in (first, second, second, first):
         before()
         found = run_batch(folder, rows, len(rows), workers, *words)
         assert set(found["states"]) == {"screened"}, found["states"]
         speeds.setdefault(" ".join(words), []).append(found["steady_studies_per_hour"])
-        cores.setdefault(" ".join(words), []).extend(found["cores_used"])
+        processor.setdefault(" ".join(words), []).append(found["cpu_s_per_study"])
+        memory.setdefault(" ".join(words), []).append(found["memory_mb"])
     slower, faster = (fmean(speeds[" ".join(words)]) for words in (first, second))
-    return {"steady_studies_per_hour": speeds, "ratio": round(faster / slower, 3), "cores_used": cores}
+    return {
+        "steady_studies_per_hour": speeds,
+        "ratio": round(faster / slower, 3),
+        "cpu_s_per_study": processor,
+        "memory_mb": memory,
+    }
 
 
 def _scans(folder: Path, simulations: int, count: int) -> Rows:
