@@ -24,7 +24,7 @@ LEVEL_NAMES = ("L1", "L2")
 AUTO = "auto"
 
 #: Oldest age that is believed; the longest life on record is 122 years.
-_OLDEST_YEARS = 125.0
+OLDEST_YEARS = 125.0
 
 PathLike = str | os.PathLike[str]
 
@@ -114,8 +114,8 @@ class ScreeningRequest:
                 "segmentation with --levels-from, or have it suggested with --l1=auto."
             )
         age = self.age_years
-        if age is not None and not (math.isfinite(age) and 0 <= age <= _OLDEST_YEARS):
-            raise UsageError(f"An age of {age:g} years cannot be right; give it in years, from 0 to {_OLDEST_YEARS:g}.")
+        if age is not None and not (math.isfinite(age) and 0 <= age <= OLDEST_YEARS):
+            raise UsageError(f"An age of {age:g} years cannot be right; give it in years, from 0 to {OLDEST_YEARS:g}.")
         strange = [name for name in self.drawn_masks if name not in LEVEL_NAMES]
         if strange:
             raise UsageError(f"There is a mask of {strange[0]!r}, which is no level; the levels are L1 and L2.")

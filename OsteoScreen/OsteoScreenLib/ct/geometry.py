@@ -17,6 +17,14 @@ from ..errors import InputError, UsageError
 #: From DICOM's and ITK's LPS to RAS: the first two axes change sign.
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
+#: Less than the first is rounding of the direction cosines, not a tilted gantry. Endplates themselves lean by up to
+#: about 20 degrees against an untilted slice; slices that lean by more show no body axially.
+NO_TILT_DEG, MOST_TILT_DEG = 0.5, 20.0
+
+#: A gap that could hide the better part of a vertebral body: the level of what lies beyond it is then unsure. Lumbar
+#: bodies are 24 mm high (Panjabi 1992).
+HIDING_GAP_MM = 12.0
+
 
 @dataclass(frozen=True, eq=False)
 class Geometry:

@@ -10,7 +10,8 @@ import pydicom
 import pytest
 from dicom_files import AXIAL, SYNTAXES, body, header, save, write_enhanced, write_series
 
-from OsteoScreenLib.ct import OUTSIDE_HU, open_ct
+from OsteoScreenLib.ct import OUTSIDE_HU, ct_from_array, open_ct
+from OsteoScreenLib.ct.eligibility import acquisition_checks
 from OsteoScreenLib.errors import InputError, UsageError
 
 HU = body(8)
@@ -168,10 +169,23 @@ def test_series_without_any_uid_are_told_apart_by_their_tags(tmp_path):
     assert other.sha256() != ct.sha256()
 
 
-def test_tilted_gantry_keeps_true_positions(tmp_path):
-    tilt = np.radians(15)
+def write_tilted(folder, degrees):
+    tilt = np.radians(degrees)
     orientation = (1, 0, 0, 0, np.cos(tilt), -np.sin(tilt))
-    write_series(tmp_path, HU, orientation=orientation, step=np.array([0, 0, 2.0]), GantryDetectorTilt="15")
+    write_series(folder, HU, orientation=orientation, step=np.array([0, 0, 2.0]), GantryDetectorTilt=str(degrees))
+
+
+def test_a_gantry_tilted_too_far_is_refused(tmp_path):
+    """Read from DICOM files as from an array: to screen the one and refuse the other would be two judgements."""
+    write_tilted(tmp_path, 24)
+    read = open_ct(tmp_path)
+    assert finding(read, "tilt").outcome == "refuse"
+    held = ct_from_array(read.volume(), read.geometry.ijk_to_ras)
+    assert [check.outcome for check in acquisition_checks(held) if check.check == "tilt"] == ["refuse"]
+
+
+def test_tilted_gantry_keeps_true_positions(tmp_path):
+    write_tilted(tmp_path, 15)
     ct = open_ct(tmp_path)
     assert finding(ct, "tilt").outcome == "warn"
     assert ct.geometry.tilt_deg == pytest.approx(15, abs=0.1)

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from ...errors import InputError
 from ...results import Check
-from ..geometry import LPS_TO_RAS
+from ..geometry import HIDING_GAP_MM, LPS_TO_RAS, MOST_TILT_DEG, NO_TILT_DEG
 from .header import Frame
 from .series import Stack
 
@@ -25,13 +25,6 @@ _EVEN_TOLERANCE_MM = 0.1
 
 #: A step of more than this times the usual one is a gap.
 _GAP_STEPS = 1.5
-
-#: A gap that could hide the better part of a vertebral body: the level of what lies beyond it is then unsure. Lumbar
-#: bodies are 24 mm high (Panjabi 1992).
-_HIDING_GAP_MM = 12.0
-
-#: Less than this is rounding of the direction cosines, not a tilted gantry.
-_TILT_TOLERANCE_DEG = 0.5
 
 #: Where more slices than this part of the scan lie doubled, which of them is measured is arbitrary.
 _FEW_DOUBLES = 0.1
@@ -197,7 +190,7 @@ def _spacing(depths: npt.NDArray[np.float64]) -> Check:
             f"About {missing} slices are missing at {len(gaps)} places (the widest gap is {widest:.1f} mm); "
             "fetch the complete series."
         )
-        return Check("gaps", "refuse" if widest > _HIDING_GAP_MM else "warn", message, widest)
+        return Check("gaps", "refuse" if widest > HIDING_GAP_MM else "warn", message, widest)
     if float(np.abs(steps - usual).max()) > max(_EVEN_TOLERANCE_MM, 0.05 * usual):
         message = (
             f"The slices are unevenly spaced, {steps.min():.2f} to {steps.max():.2f} mm; each keeps its own position."
@@ -208,9 +201,11 @@ def _spacing(depths: npt.NDArray[np.float64]) -> Check:
 
 def _tilt(step: npt.NDArray[np.float64], normal: npt.NDArray[np.float64]) -> Check:
     tilt = float(np.degrees(np.arccos(np.clip(abs(step @ normal) / np.linalg.norm(step), 0, 1))))
-    if tilt <= _TILT_TOLERANCE_DEG:
+    if tilt <= NO_TILT_DEG:
         return Check("tilt", "pass", "The gantry is not tilted.", round(tilt, 2))
-    message = (
-        f"The gantry is tilted by {tilt:.1f} degrees: slices cut the vertebra obliquely, and positions allow for it."
-    )
+    message = f"The gantry is tilted by {tilt:.1f} degrees"
+    if tilt > MOST_TILT_DEG:
+        message += ", so the slices do not show the bodies axially; give an untilted series."
+        return Check("tilt", "refuse", message, round(tilt, 2))
+    message += ": slices cut the vertebra obliquely, and positions allow for it."
     return Check("tilt", "warn", message, round(tilt, 2))

@@ -6,26 +6,29 @@ import math
 
 import numpy as np
 
+from ...request import OLDEST_YEARS
+from ..geometry import HIDING_GAP_MM, MOST_TILT_DEG, NO_TILT_DEG
 from ..kernels import kernel_class
 from .registry import Scan, Verdict, passed, refused, scan_check, warned
 
+#: HU mean another density in growing bone.
 _ADULT_YEARS = 18
-_OLDEST_YEARS = 120
 #: 120 kVp is what HU-to-BMD lines are for; 100 and 140 have verified factors (0.927 and 1.053), no other voltage has.
 #: Source: shared reference notes on the field.
 _STANDARD_KVP, _CORRECTED_KVP = 120.0, (100.0, 140.0)
 _KVP_TOLERANCE = 1.0
+#: What no CT's tube runs at is a slip of the header, and as good as not said.
 _LOWEST_KVP, _HIGHEST_KVP = 40.0, 200.0
 #: Slices above 3 mm mix endplate and body; above 5 mm a body has fewer than five. Source: as above, and the study.
 _THIN_MM, _THICK_MM = 3.0, 5.0
+#: Headers round lengths to this.
 _ROUNDING_MM = 0.01
 #: The network was trained on pixels of 0.45-0.98 mm; beyond 3.5 mm the 2 mm inset leaves nothing to trust.
 _USUAL_PIXEL_MM, _LARGEST_PIXEL_MM = (0.3, 1.2), 3.5
+#: Ages in whole years, and at another date of the same examination, differ by so much.
 _SAME_AGE_YEARS = 1.5
-#: Up to a degree is rounding; endplates themselves lean by up to about 20 degrees against an untilted slice.
-_NO_TILT_DEG, _MOST_TILT_DEG = 1.0, 20.0
-#: A gap of half a body's height (26 mm, measured) may hide its middle.
-_UNEVEN, _HIDING_GAP_MM = 1.2, 13.0
+#: Slices further apart than this many times the usual distance are not next to each other.
+_UNEVEN = 1.2
 _NO_AGENT = {"", "NO", "NONE", "N", "0", "NO CONTRAST", "WITHOUT", "UNENHANCED", "NATIVE", "NON CONTRAST"}
 
 
@@ -48,7 +51,7 @@ def age(scan: Scan) -> Verdict:
         years = header
     if years is None:
         return warned("The patient's age is not known; give it with --age, for children must not be screened.")
-    if not math.isfinite(years) or not 0 <= years <= _OLDEST_YEARS:
+    if not math.isfinite(years) or not 0 <= years <= OLDEST_YEARS:
         return refused(f"An age of {years:g} years is not possible; give the right one with --age.", _finite(years))
     if years < _ADULT_YEARS:
         return refused(
@@ -150,10 +153,10 @@ def tilt(scan: Scan) -> Verdict:
     """A tilted gantry cuts the body obliquely; judged here where reading did not."""
     degrees = scan.ct.geometry.tilt_deg
     value = round(degrees, 2)
-    if degrees <= _NO_TILT_DEG:
+    if degrees <= NO_TILT_DEG:
         return passed("The gantry is not tilted.", value)
     message = f"The gantry was tilted by {degrees:.1f} degrees"
-    if degrees <= _MOST_TILT_DEG:
+    if degrees <= MOST_TILT_DEG:
         return warned(f"{message}, so the slices cut the bodies obliquely; look at the outlines closely.", value)
     return refused(f"{message}, so the slices do not show the bodies axially; give an untilted series.", value)
 
@@ -170,7 +173,7 @@ def gaps(scan: Scan) -> Verdict:
     if widest <= _UNEVEN * usual:
         return passed(f"The slices lie {usual:.2f} mm apart, without gaps.", value)
     message = f"Slices are missing: two neighbours lie {widest:.1f} mm apart, and the others {usual:.1f} mm"
-    if widest <= _HIDING_GAP_MM:
+    if widest <= HIDING_GAP_MM:
         return warned(f"{message}; make sure that the levels' own slices are there.", value)
     return refused(f"{message}, which may hide a body; give the complete series.", value)
 
