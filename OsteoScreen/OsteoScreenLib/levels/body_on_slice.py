@@ -16,16 +16,19 @@ from scipy import ndimage, signal
 
 from ..connected import largest_part
 
+#: The slice is looked at this finely: a blurred cortex is 2 to 3 mm thick.
 _STEP_MM = 2.0
 #: Half width and half depth of the body: between the upper endplate's (41 x 34 mm at L1, Panjabi 1992) and the waist's.
 _HALF_WIDTH_MM, _HALF_DEPTH_MM = 21.0, 17.0
 #: The canal behind it: 23.7 x 19.0 mm at L1 (Panjabi 1992), here its inner part.
 _CANAL_HALF_WIDTH_MM, _CANAL_HALF_DEPTH_MM = 9.0, 7.0
+#: Half the template's side, which holds body, canal, arch, and what lies beside them.
 _REACH_MM = 75.0
 #: Bone is counted from above soft tissue (muscle 43-60 HU) up to a bright cortex, which then counts no more for metal.
 _BONE_FROM_HU, _BONE_RANGE_HU = 60.0, 300.0
 #: How far, as a standard deviation in mm, the spine may lie from the middle of the trunk.
 _MIDLINE_MM = 45.0
+#: Brighter than this is trunk: fat is at -79 to -115 HU, lung at -850 (shared reference notes).
 _TISSUE_HU = -150.0
 #: The template's fit, in HU, on real slices of T1 to L5: 92 on the weakest disc, 130 and more on bodies; 40 is noise.
 MINIMUM_FIT_HU = 60.0

@@ -33,6 +33,7 @@ MAX_INFLATED_BYTES = 1 << 29
 #: More files than this are no study: somebody pointed at a disk.
 MAX_FILES = 200_000
 
+#: CT slices have 512 or 1024 pixels a side, the largest 2048; a header that claims more asks for memory.
 _MAX_PIXELS_ACROSS = 8192
 
 #: Nothing in a scanner is a kilometre away or thick; arithmetic with such numbers ends in infinities.

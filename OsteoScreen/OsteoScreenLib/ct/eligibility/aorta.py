@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import fft, ndimage
 
+#: The search's grid; its smallest disc is five steps wide.
 _STEP_MM = 2.0
 #: The narrowest abdominal aortas of adults are about 12 mm wide; a disc has to fit into them with room for their blur.
 _RADII_MM = (5.5, 6.5, 7.5, 8.5, 10.0, 11.5, 13.0, 15.0)
@@ -40,6 +41,7 @@ _EVEN_HU, _RING_SHARE = 30.0, 0.40
 #: From here on a disc is brighter than any soft tissue without contrast medium. The blur of its own edge makes it less
 #: even, by about this share of what it exceeds that by, and nearly all around it is darker.
 _BRIGHT_HU, _BRIGHT_UNEVEN, _BRIGHT_RING_SHARE = 100.0, 0.15, 0.60
+#: How finely grey levels are told apart where ring pixels are compared with the disc: less than _DARKER_HU.
 _LEVEL_STEP_HU = 25.0
 _LEVELS = np.arange(0.0, _HU_RANGE[1] + 1.0, _LEVEL_STEP_HU)
 #: Half the width of the largest ring, in steps.
