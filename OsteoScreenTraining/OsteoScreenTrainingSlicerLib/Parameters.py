@@ -69,6 +69,11 @@ class PresetChoice(enum.Enum):
         """The preset as the command line names it."""
         return self.name.lower()
 
+    @property
+    def profile(self) -> str:
+        """The study's profile, as the command line names it, that trains so much."""
+        return {PresetChoice.QUICK: "quick", PresetChoice.STUDY: "full"}[self]
+
 
 @parameterNodeWrapper
 class OsteoScreenTrainingParameterNode:

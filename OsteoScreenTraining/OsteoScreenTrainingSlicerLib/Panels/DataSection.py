@@ -4,7 +4,6 @@ import os
 from dataclasses import replace
 
 import numpy as np
-import qt
 
 import slicer
 from slicer.i18n import tr as _
@@ -92,13 +91,13 @@ class DataSection(JobsSection):
         def arguments(_folder):
             logic, subject = slicer.util.getModuleLogic("OsteoScreen"), self.panel.parameterNode.drawingsSubject.strip()
             volume = logic.getParameterNode().inputVolume
-            return Drawings.exportArguments(volume, logic.ctReader, self._drawings(), subject)
+            return Drawings.exportArguments(volume, logic.ctReader, self.chosen("drawingsFolder"), subject)
 
         self._start("export", arguments)
 
     def onImportDrawings(self):
         """Turn what was drawn in QuPath into outlines of the data set."""
-        self._start("import", lambda folder: Drawings.importArguments(self._drawings(), folder))
+        self._start("import", lambda folder: Drawings.importArguments(self.chosen("drawingsFolder"), folder))
 
     def onTable(self):
         """Show the subjects by bone status."""
@@ -115,7 +114,7 @@ class DataSection(JobsSection):
 
     def onFindings(self):
         """Open the page of the check in the browser."""
-        qt.QDesktopServices.openUrl(qt.QUrl.fromLocalFile(self._findings(self.panel.parameterNode.dataFolder)))
+        self.openOutside(self._findings(self.panel.parameterNode.dataFolder))
 
     @staticmethod
     def _findings(folder):
@@ -126,18 +125,12 @@ class DataSection(JobsSection):
 
         :param arguments: makes its command line of the data set's folder.
         """
-        folder, what = self.panel.parameterNode.dataFolder, self._jobs[name][1]
-        with self.attempt(_("{what} could not be started.").format(what=what)):
-            if not folder:
-                raise ModuleError(_("Choose the folder of a data set first."))
-            words = arguments(folder)
-        self.startJob(what, words, jobFolder(folder, name))
 
-    def _drawings(self):
-        folder = self.panel.parameterNode.drawingsFolder
-        if not folder:
-            raise ModuleError(_("Choose a folder for the drawings first."))
-        return folder
+        def job():
+            folder = self.chosen("dataFolder")
+            return arguments(folder), jobFolder(folder, name)
+
+        self.startJob(self._jobs[name][1], job)
 
     def _required(self):
         summary, problem = self.summary()

@@ -60,30 +60,29 @@ class EvaluateSection(JobsSection):
 
     def onEvaluate(self):
         """Score the trained network."""
-        parameters = self.panel.parameterNode
-        with self.attempt(_("The evaluation could not be started.")):
-            if not parameters.evaluationFolder:
-                raise ModuleError(_("Choose a folder for the evaluation first."))
-            if not parameters.dataFolder:
-                raise ModuleError(_("Choose the folder of a data set first."))
-        _state, progress = self.panel.train.look(parameters.runFolder)
-        words = ["evaluate", progress.task, "--data", parameters.dataFolder]
-        words += ["--model", str(progress.bundle), "-o", parameters.evaluationFolder]
-        words += ["--device", parameters.device.engineName]
-        if progress.task == "classification":
-            words += ["--split", parameters.split.engineName]
-        self.startJob(_("Evaluating"), words, parameters.evaluationFolder)
+
+        def job():
+            parameters, folder = self.panel.parameterNode, self.chosen("evaluationFolder")
+            data = self.chosen("dataFolder")
+            _state, progress = self.panel.train.look(parameters.runFolder)
+            words = ["evaluate", progress.task, "--data", data, "--model", str(progress.bundle), "-o", folder]
+            words += ["--device", parameters.device.engineName]
+            if progress.task == "classification":
+                words += ["--split", parameters.split.engineName]
+            return words, folder
+
+        self.startJob(_("Evaluating"), job)
 
     def onStudy(self):
         """Run the study, or what is left of it."""
-        parameters = self.panel.parameterNode
-        with self.attempt(_("The study could not be started.")):
-            if not parameters.studyFolder:
-                raise ModuleError(_("Choose a folder for the study first."))
-        profile = {"quick": "quick", "study": "full"}[parameters.preset.engineName]
-        words = ["study", "--data", parameters.dataFolder, "-o", parameters.studyFolder, "--profile", profile]
-        words += ["--split", parameters.split.engineName, "--device", parameters.device.engineName]
-        self.startJob(_("The study"), words, parameters.studyFolder)
+
+        def job():
+            parameters, folder = self.panel.parameterNode, self.chosen("studyFolder")
+            words = ["study", "--data", self.chosen("dataFolder"), "-o", folder, "--profile", parameters.preset.profile]
+            words += ["--split", parameters.split.engineName, "--device", parameters.device.engineName]
+            return words, folder
+
+        self.startJob(_("The study"), job)
 
     def onTable(self):
         """Show the cases of the evaluation in a table view."""
@@ -97,12 +96,11 @@ class EvaluateSection(JobsSection):
 
     def onFigures(self):
         """Open the folder of the evaluation."""
-        qt.QDesktopServices.openUrl(qt.QUrl.fromLocalFile(self.panel.parameterNode.evaluationFolder))
+        self.openOutside(self.panel.parameterNode.evaluationFolder)
 
     def onStudyPage(self):
         """Open the study's page in the browser."""
-        page = os.path.join(self.panel.parameterNode.studyFolder, "index.html")
-        qt.QDesktopServices.openUrl(qt.QUrl.fromLocalFile(page))
+        self.openOutside(os.path.join(self.panel.parameterNode.studyFolder, "index.html"))
 
     def onExport(self):
         """Ask for a file, and write the bundle."""

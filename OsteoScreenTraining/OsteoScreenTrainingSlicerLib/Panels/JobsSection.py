@@ -7,6 +7,7 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
+from OsteoScreenSlicerLib.Errors import ModuleError
 from OsteoScreenSlicerLib.Panels.Section import Section
 
 from .. import Jobs
@@ -24,16 +25,38 @@ WORDS = {
 class JobsSection(Section):
     """Starts jobs and shows what becomes of them; their whole state lies in their folders."""
 
-    def startJob(self, what, arguments, folder):
+    def startJob(self, what, job):
         """Start a job, once the packages are there and the user has not declined them.
 
         :param what: the job in words.
+        :param job: called for (its command line, the folder of its state); raises what is missing.
         """
         with self.attempt(_("{what} could not be started.").format(what=what)):
+            arguments, folder = job()
             self.logic.packages.ensure()
             Jobs.start(arguments, folder)
             self.panel.run.say(_("{what} …").format(what=what))
         self.panel.updatePanel()
+
+    def chosen(self, parameter):
+        """Return a folder of the parameter node. Raises ModuleError where none is chosen."""
+        folder = getattr(self.panel.parameterNode, parameter)
+        if not folder:
+            raise ModuleError(
+                {
+                    "dataFolder": _("Choose the folder of a data set first."),
+                    "drawingsFolder": _("Choose a folder for the drawings first."),
+                    "runFolder": _("Choose a run folder first: an empty one."),
+                    "evaluationFolder": _("Choose a folder for the evaluation first."),
+                    "studyFolder": _("Choose a folder for the study first."),
+                }[parameter]
+            )
+        return folder
+
+    @staticmethod
+    def openOutside(path):
+        """Open a file or a folder with the computer's program for it."""
+        qt.QDesktopServices.openUrl(qt.QUrl.fromLocalFile(path))
 
     def chooseFolder(self, title, parameter):
         """Ask for a folder and keep it in the parameter node."""

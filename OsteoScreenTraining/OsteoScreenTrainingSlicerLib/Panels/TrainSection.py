@@ -4,8 +4,6 @@ import os
 
 from slicer.i18n import tr as _
 
-from OsteoScreenSlicerLib.Errors import ModuleError
-
 from .. import Jobs, Plots
 from ..Parameters import NetworkChoice
 from .JobsSection import JobsSection
@@ -61,21 +59,23 @@ class TrainSection(JobsSection):
 
     def onStart(self):
         """Start a new training."""
-        parameters = self.panel.parameterNode
-        with self.attempt(_("The training could not be started.")):
-            if not parameters.dataFolder:
-                raise ModuleError(_("Choose the folder of a data set first."))
-            if not parameters.runFolder:
-                raise ModuleError(_("Choose a run folder first: an empty one."))
-        self.startJob(_("Training"), self.arguments(), parameters.runFolder)
+
+        def job():
+            self.chosen("dataFolder")
+            return self.arguments(), self.chosen("runFolder")
+
+        self.startJob(_("Training"), job)
 
     def onResume(self):
         """Go on from the last checkpoint."""
-        parameters = self.panel.parameterNode
-        _state, progress = self.look(parameters.runFolder)
-        data = [str(folder) for folder in progress.data] or [self._data()]
-        arguments = ["train", progress.task, "--data", *data, "-o", parameters.runFolder, "--resume"]
-        self.startJob(_("Training"), arguments, parameters.runFolder)
+
+        def job():
+            folder = self.chosen("runFolder")
+            _state, progress = self.look(folder)
+            data = [str(each) for each in progress.data] or [self._data()]
+            return ["train", progress.task, "--data", *data, "-o", folder, "--resume"], folder
+
+        self.startJob(_("Training"), job)
 
     def onPause(self):
         """End in order after the current step."""
