@@ -23,21 +23,26 @@ from ..densitometry.outline import Outline
 from ..results import RoiMeasures
 from .pictures import LevelPicture, SagittalPicture, SpinePicture
 
-# Shows fat (-100), soft tissue (50), trabecular bone (50-250) and cortex (> 400) apart in one window.
+#: Shows fat (-100), soft tissue (50), trabecular bone (50-250) and cortex (> 400) apart in one window.
 DISPLAY_WINDOW_HU = (-150.0, 500.0)
+#: What is brighter on the sagittal view is the body or the table: between lung (-700) and fat (-100).
 BODY_THRESHOLD_HU = -250.0
+#: The rim that the sagittal view keeps around the body, so that it is seen to be whole.
 BODY_PAD_MM = 12.0
-# Five evenly spaced anchors of matplotlib's "viridis" (public domain, CC0), whose lightness rises evenly.
+#: Five evenly spaced anchors of matplotlib's "viridis" (public domain, CC0), whose lightness rises evenly.
 PROBABILITY_COLOURS = ((68, 1, 84), (59, 82, 139), (33, 145, 140), (94, 201, 98), (253, 231, 37))
+#: The close-up's side, as a multiple of the outline's extent and at the least: canal and pedicles are on it, by which a
+#: reader knows the level.
 CLOSE_UP_MARGIN = 1.75
 CLOSE_UP_LEAST_MM = 72.0
+#: Pixels along the longer side: what a page of 1600 px shows of them.
 WHOLE_SLICE_PIXELS = 400
 SAGITTAL_PIXELS = 480
 #: Pixels a side for one of the spine view's, which are 3 mm and 4 mm large.
 SPINE_ENLARGED = 2
-# Depth is interpolated between grid points, which is exact but for corners.
+#: Depth is interpolated between grid points, which is exact but for corners.
 INSET_GRID_MM = 0.5
-# Letters as a share of the figure's width: small figures are shown 140 px wide on a phone, large ones 300 px.
+#: Letters as a share of the figure's width: small figures are shown 140 px wide on a phone, large ones 300 px.
 SMALL_FIGURE_TEXT = 0.07
 LARGE_FIGURE_TEXT = 0.045
 #: Names have to stand within the bodies, the lowest of which is 15 mm high: 10 mm of 280 mm.

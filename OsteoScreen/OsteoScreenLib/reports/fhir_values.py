@@ -22,7 +22,9 @@ SYSTEMS = {
 UCUM = "http://unitsofmeasure.org"
 HL7 = "http://terminology.hl7.org/CodeSystem"
 
+#: Longest text: a conclusion holds every sentence of the result.
 LONGEST_TEXT = 8000
+#: As in the table.
 DECIMALS = 4
 
 Resource = dict[str, Any]

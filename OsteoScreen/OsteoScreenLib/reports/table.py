@@ -27,6 +27,7 @@ from .change import latest as latest_change
 
 Cell = str | float | int | None
 
+#: Of numbers that are no whole ones: finer than any of them was measured.
 DECIMALS = 4
 #: Longest text in a cell; a spreadsheet takes 32767 characters.
 LONGEST_CELL = 1000

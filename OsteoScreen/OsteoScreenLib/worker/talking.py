@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 Talk = Callable[[Mapping[str, Any], Progress], dict[str, Any]]
 _WANTED = {"patient_id", "accession", "study_date", "modality"}
+#: Studies that are looked for where the message does not say how many.
 MOST_STUDIES = 100
 
 

@@ -24,6 +24,7 @@ from . import codes, values
 MOST_BYTES = 8 << 20
 _MOST_DEPTH, _MOST_ITEMS = 8, 20_000
 _SR_CLASSES = (Comprehensive3DSRStorage, ComprehensiveSRStorage, EnhancedSRStorage)
+#: No tissue lies outside it [mg/cm3]: cortical bone is of about 1200.
 _PLAUSIBLE_BMD = (-1000.0, 5000.0)
 
 
