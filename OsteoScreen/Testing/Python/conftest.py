@@ -13,6 +13,10 @@ from no_bundles import no_bundles
 from orthanc_server import orthanc as orthanc
 from orthanc_server import orthanc_process as orthanc_process
 from scripted_pacs import pacs as pacs
+from trial_bundle import own_bundles as own_bundles
+from trial_bundle import saved_trial as saved_trial
+from trial_bundle import trial as trial
+from trial_bundle import trial_network as trial_network
 
 
 @pytest.fixture(scope="module")
