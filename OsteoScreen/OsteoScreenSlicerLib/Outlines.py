@@ -72,11 +72,6 @@ class StudyOutlines:
         """Return whether the outline (rows, columns) of a level on slice k is not the one that a network drew there."""
         return self._made(name) != f"{k}:{maskDigest(mask)}"
 
-    def madeOn(self, name):
-        """Return the slice that a network drew a level's outline on; None without one."""
-        made = self._made(name)
-        return int(made.split(":")[0]) if made else None
-
     def segmentID(self, name):
         """Return the ID of a level's segment, None where there is none."""
         segmentation = self.nodes.segmentation

@@ -9,7 +9,6 @@ import time
 import unittest
 
 import numpy as np
-import vtk
 
 import slicer
 
@@ -116,13 +115,7 @@ def addPhantom(name, directions=None, axes=(0, 1, 2)):
     matrix = matrix[:, [2 - order[2], 2 - order[1], 2 - order[0], 3]]
     if directions is not None:
         matrix[:3] = np.asarray(directions) @ matrix[:3]
-    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", name)
-    slicer.util.updateVolumeFromArray(node, np.ascontiguousarray(voxels))
-    toRas = vtk.vtkMatrix4x4()
-    toRas.DeepCopy([float(value) for value in matrix.ravel()])
-    node.SetIJKToRASMatrix(toRas)
-    node.CreateDefaultDisplayNodes()
-    return node
+    return slicer.util.addVolumeFromArray(np.ascontiguousarray(voxels), matrix, name)
 
 
 def tilted(degrees):

@@ -4,9 +4,10 @@ import csv
 import os
 
 import numpy as np
+
 import slicer
 
-
+from OsteoScreenSlicerLib.StudyNodes import StudyNodes
 from TrainingTestCase import TrainingTestCase
 
 
@@ -51,8 +52,10 @@ class DrawingTest(TrainingTestCase):
         columns = np.nonzero(mask)[2]
         mask[:, :, int(columns.mean()) :] = 0
         slicer.util.updateSegmentBinaryLabelmapFromArray(mask, segmentation, "L1", walk.volumeNode)
+        beside = StudyNodes(walk.volumeNode).keepText("earlier", "earlier results", "[]")
         self.ui.acceptCaseButton.click()
         self.assertIn("Kept the outlines of A", self.ui.statusLabel.text)
+        self.assertIsNone(beside.GetScene(), "what hangs on the case goes with it")
         masks = self.rows()["A"]["masks"]
         self.assertTrue(os.path.isfile(self.place(masks)))
         self.assertEqual(self.rows()["A"]["bmd_l1"], "100")
