@@ -16,6 +16,8 @@ SEXES = {"F": "Women", "M": "Men", "": "Sex not known"}
 FIRST_DECADE, LAST_DECADE = 40, 80
 #: Values beyond these are counted at the ends: no trabecular bone is there.
 _LOW, _HIGH = -200, 600
+#: Values are counted to a tenth of their unit, so that a quartile rounds to the whole number that its value does.
+_PARTS = 10
 #: Height of the highest bar of a histogram, in CSS pixels.
 BAR_HEIGHT = 64
 
@@ -50,18 +52,18 @@ def age_words(decade: int) -> str:
 
 @dataclass
 class Values:
-    """How often each whole number occurred, by group: as much memory for a million values as for a thousand."""
+    """How often each tenth of a unit occurred, by group: as much memory for a million values as for a thousand."""
 
     by_group: dict[Group, Counter[int]] = field(default_factory=dict)
 
     def add(self, group: Group, value: object) -> None:
         """Count a value where there is one."""
         if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value):
-            whole = min(max(math.floor(value), _LOW), _HIGH)
-            self.by_group.setdefault(group, Counter())[whole] += 1
+            part = math.floor(min(max(value, _LOW), _HIGH) * _PARTS)
+            self.by_group.setdefault(group, Counter())[part] += 1
 
     def of(self, *, sex: str | None = None, decade: int | None = None) -> Counter[int]:
-        """The counts of all groups of a sex, an age, or both."""
+        """The counts of all groups of a sex, an age, or both, by tenths of a unit."""
         total: Counter[int] = Counter()
         for group, counts in self.by_group.items():
             if sex in (None, group.sex) and decade in (None, group.decade):
@@ -70,13 +72,13 @@ class Values:
 
 
 def quantile(counts: Counter[int], share: float) -> float | None:
-    """Return the value below which a share of the values lies, to one unit; None where there is none."""
+    """Return the value below which a share of the values lies, to a tenth of a unit; None where there is none."""
     wanted = share * counts.total()
     below = 0
     for value in sorted(counts):
         below += counts[value]
         if below >= wanted:
-            return value + 0.5
+            return (value + 0.5) / _PARTS
     return None
 
 
@@ -120,8 +122,8 @@ def histogram(values: Values, step: int, *, zones: bool = False) -> Histogram | 
     everyone = values.of()
     if not everyone:
         return None
-    first = math.floor(min(everyone) / step) * step
-    last = (math.floor(max(everyone) / step) + 1) * step
+    first = min(everyone) // (step * _PARTS) * step
+    last = (max(everyone) // (step * _PARTS) + 1) * step
     rows = list(_rows(values, range(first, last, step), zones))
     scale = 100.0 / (last - first)
     every = next((size for size in (step, 50, 100, 200) if (last - first) / size <= 8), 200)
@@ -140,7 +142,10 @@ def _rows(values: Values, starts: range, zones: bool) -> Iterator[HistogramRow]:
 
 def _bars(counts: Counter[int], starts: range, zones: bool) -> list[Bar]:
     width = 100.0 / len(starts)
-    heights = [sum(counts[value] for value in range(start, start + starts.step)) for start in starts]
+    found = Counter(dict.fromkeys(starts, 0))
+    for part, count in counts.items():
+        found[part // (starts.step * _PARTS) * starts.step] += count
+    heights = [found[start] for start in starts]
     scale = BAR_HEIGHT / max(heights)
     return [
         Bar(n * width, width, scale * height, start, start + starts.step, height, _zone(start) if zones else "")

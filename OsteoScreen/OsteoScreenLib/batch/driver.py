@@ -58,6 +58,19 @@ class Listener(Protocol):
         """Time has passed."""
 
 
+def none_there(count: int) -> InputError:
+    """Return the error of a batch of whose scans none was found, after so many."""
+    if count == 1:
+        return InputError(
+            "The scan is not where the manifest says: is its share mounted? "
+            "Once it can be read, the same command goes on."
+        )
+    return InputError(
+        f"None of the {count} scans is where the manifest says: is their share mounted? "
+        "Once they can be read, the same command goes on."
+    )
+
+
 class Driver:
     """Screens one set's studies; see `run`."""
 
@@ -101,7 +114,7 @@ class Driver:
         if first is None:
             return False
         if self._unproven and not self._witnesses and first.id in self._unproven:
-            raise self._none_there()
+            raise none_there(len(self._unproven))
         self._alone = alone
         waiting = itertools.chain([first], waiting)
         exhausted = False
@@ -196,14 +209,7 @@ class Driver:
         if not self._witnesses:
             self._unproven.add(study.id)
             if len(self._unproven) >= _MOST_UNPROVEN:
-                raise self._none_there()
-
-    def _none_there(self) -> InputError:
-        count = len(self._unproven)
-        return InputError(
-            f"{'The scan is' if count == 1 else f'None of the {count} scans is'} where the manifest says: is their "
-            "share mounted? Once they can be read, the same command goes on."
-        )
+                raise none_there(len(self._unproven))
 
     def _lost(self, study: BatchStudy) -> None:
         """A worker or the scheduler was lost with the study on it, which may be in it for nothing."""

@@ -53,7 +53,7 @@ def notes(result: ScreeningResult) -> list[str]:
         )
     if found.model == "model2":
         measured = result.densitometry is not None and "L2" in result.densitometry.bmd_mg_cm3
-        said.append("It saw L1 alone" + (", while the BMD is the mean of L1 and L2." if measured else "."))
+        said.append("The network saw L1 alone" + (", while the BMD is the mean of L1 and L2." if measured else "."))
     return said
 
 

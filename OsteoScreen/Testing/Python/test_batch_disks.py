@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from batch_archive import PATIENCE_S, complaints, events, finished_ids, results, rows, waited
 
+from OsteoScreenLib.batch.driver import none_there
 from OsteoScreenLib.batch.study import State
 
 #: Runs in the namespace: argv is the scenario, OUT and the command as JSON. It prints what each run said, as JSON.
@@ -132,6 +133,10 @@ def test_a_share_of_scans_that_vanishes(archive, undisturbed, tmp_path):
     assert [line["kind"] for line in events(out) if line.get("state") == "waiting again"]
     assert str(archive.folder) not in log
     assert "scans" not in log
+
+
+def test_one_scan_that_is_not_there_is_said_not_to_be():
+    assert str(none_there(1)).startswith("The scan is not where the manifest says: is its share mounted?")
 
 
 def test_scans_that_were_never_there_fail_only_where_others_are_there(archive, tmp_path):

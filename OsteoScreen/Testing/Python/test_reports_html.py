@@ -177,7 +177,7 @@ def test_a_disagreement_says_what_each_says_and_where_to_look(pages: dict[str, s
         "Network normal Model 2 (L1 alone) Measured BMD osteopenia 108 ± 12 mg/cm³",
         "It does not agree with the BMD of 108 mg/cm³, whose category is osteopenia.",
         "The network is undecided between normal (0.51) and osteopenia (0.38).",
-        "It saw L1 alone, while the BMD is the mean of L1 and L2.",
+        "The network saw L1 alone, while the BMD is the mean of L1 and L2.",
         "Where to look, in this order",
         "it lies within its uncertainty of ± 12 mg/cm³ of the limit at 120, so its own category is uncertain.",
         "the confidence is low for L2 (0.41); is one drawn over cortex, or over a vein?",

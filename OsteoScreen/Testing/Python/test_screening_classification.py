@@ -234,9 +234,9 @@ def test_model_2_by_the_command_says_that_it_saw_l1_alone(files, models, tmp_pat
     words = ("--classification-model", models / "model2")
     _, result, page = run_screen(files, models, tmp_path / "both", *words)
     assert result["classification"]["model"] == "model2"
-    assert "It saw L1 alone, while the BMD is the mean of L1 and L2." in page
+    assert "The network saw L1 alone, while the BMD is the mean of L1 and L2." in page
     _, _, page = run_screen(files, models, tmp_path / "one", "--l1=#18", *words)
-    assert "It saw L1 alone." in page
+    assert "The network saw L1 alone." in page
 
 
 def test_model_1_without_l2_is_wrong_usage(files, models, tmp_path, capsys):
