@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import platform
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -23,7 +22,7 @@ import numpy as np
 import torch
 
 from . import __version__
-from .benchmark_child import run_child
+from .benchmark_child import highest, screen_in_child
 from .benchmark_phantom import SLICE_MM, write_phantom
 from .benchmark_suggesting import measure_suggesting
 from .ct import CT, open_ct
@@ -36,9 +35,12 @@ from .segmentation import Segmenter
 
 #: Slices of the phantoms; the first is that of a chest CT, the second shows what grows with their number.
 PHANTOM_SLICES = (150, 500)
+#: Slices that go through the network together.
 BATCHES = (1, 2, 4, 8, 16)
+#: How often each is measured; of the cold ones the system's caches are warm from the second on.
 WARM_ROUNDS = 7
 COLD_ROUNDS = 3
+HEADER_ROUNDS = 3
 #: Long enough for a median of several batches on a slow machine.
 THROUGHPUT_S = 2.0
 
@@ -225,30 +227,15 @@ def _wait(device: torch.device) -> None:
 
 def _cold(subject: Subject, bundle: Bundle, device: str, folder: Path, progress: Progress) -> dict[str, Any]:
     """A new process per study, as the command line is used: imports, reading, screening, page."""
+    words = [f"--l1={subject.l1}", f"--l2={subject.l2}", "--force"]
+    words += ["--segmentation-model", str(bundle.path.resolve())]
     seconds, peaks = [], []
     for turn in range(COLD_ROUNDS):
         progress("Screening cold", turn, COLD_ROUNDS)
-        command = [
-            sys.executable,
-            "-m",
-            "OsteoScreenLib",
-            "screen",
-            str(subject.path.resolve()),
-            "-o",
-            str(folder / f"cold-{turn}"),
-            f"--l1={subject.l1}",
-            f"--l2={subject.l2}",
-            "--force",
-            "--segmentation-model",
-            str(bundle.path.resolve()),
-            "--device",
-            device,
-        ]
-        elapsed, peak = run_child(command, folder)
+        elapsed, peak = screen_in_child(subject.path, folder / f"cold-{turn}", *words, device=device)
         seconds.append(elapsed)
         peaks.append(peak)
-    known = [peak for peak in peaks if peak is not None]
-    return {"total_s": statistics.median(seconds), "peak_memory_mib": max(known) if known else None}
+    return {"total_s": statistics.median(seconds), "peak_memory_mib": highest(peaks)}
 
 
 def _headers(phantoms: Sequence[Subject], bundle: Bundle, device: str, progress: Progress) -> list[dict[str, Any]]:
@@ -257,7 +244,7 @@ def _headers(phantoms: Sequence[Subject], bundle: Bundle, device: str, progress:
     for number, phantom in enumerate(phantoms):
         progress("Reading headers", number, len(phantoms))
         opened, screened = [], []
-        for _ in range(3):
+        for _ in range(HEADER_ROUNDS):
             opened.append(_seconds(partial(open_ct, phantom.path)))
             screened.append(_seconds(partial(screen, _request(phantom, bundle, device))))
         read, total = statistics.median(opened), statistics.median(screened)

@@ -1,10 +1,11 @@
-"""Running a command in a process of its own, and measuring its time and memory."""
+"""Screening in a process of its own, as the command line is used, and measuring its time and memory."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 from .errors import OsteoScreenError, StudyRefused
@@ -17,6 +18,19 @@ with open(sys.argv[1], "w") as file:
     file.write(str(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss))
 sys.exit(code)
 """
+
+
+def screen_in_child(
+    scan: Path, out: Path, *words: str, device: str, refused: bool = False
+) -> tuple[float, float | None]:
+    """Screen ``scan`` into ``out``, with further ``words``; logs are kept beside ``out``. See `run_child`."""
+    command = [sys.executable, "-m", "OsteoScreenLib", "screen", str(scan.resolve()), "-o", str(out), *words]
+    return run_child([*command, "--device", device], out.parent, refused=refused)
+
+
+def highest(peaks: Iterable[float | None]) -> float | None:
+    """Return the highest of the peaks of memory that could be had, None where none could."""
+    return max((peak for peak in peaks if peak is not None), default=None)
 
 
 def run_child(command: list[str], folder: Path, *, refused: bool = False) -> tuple[float, float | None]:

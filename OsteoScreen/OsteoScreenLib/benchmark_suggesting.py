@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import statistics
-import sys
 from pathlib import Path
 from typing import Any
 
-from .benchmark_child import run_child
+from .benchmark_child import highest, screen_in_child
 from .benchmark_phantom import write_phantom
 from .models import Bundle
 from .progress import Progress, silent
@@ -33,16 +32,16 @@ def measure_suggesting(bundle: Bundle, device: str, folder: Path, progress: Prog
     for turn in range(ROUNDS):
         progress("Suggesting levels", turn, ROUNDS)
         out = folder / f"suggested-{turn}"
-        command = [sys.executable, "-m", "OsteoScreenLib", "screen", str(place), "-o", str(out), "--l1=auto",
-                   "--l2=auto", "--localisation-model", str(bundle.path.resolve()), "--device", device]  # fmt: skip
-        elapsed, peak = run_child(command, folder, refused=True)
+        elapsed, peak = screen_in_child(
+            place, out, "--l1=auto", "--l2=auto", "--localisation-model", str(bundle.path.resolve()), device=device,
+            refused=True,
+        )  # fmt: skip
         timing = json.loads((out / "result.json").read_text(encoding="utf-8"))["timing_s"]
         rows.append({"read": timing["read"], "suggest": timing["suggest"], "process": elapsed})
         peaks.append(peak)
-    known = [peak for peak in peaks if peak is not None]
     return {
         "slices": SLICES,
         "bundle": {"name": bundle.name, "version": bundle.version},
         **{f"{name}_s": statistics.median(row[name] for row in rows) for name in ("read", "suggest", "process")},
-        "peak_memory_mib": max(known) if known else None,
+        "peak_memory_mib": highest(peaks),
     }

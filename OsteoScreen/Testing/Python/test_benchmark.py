@@ -30,7 +30,8 @@ def test_it_measures_a_study_against_its_floor(monkeypatch, capsys):
         pytest.skip("no segmentation bundle is installed")
     # Small, not fake: the same steps on fewer slices and in fewer rounds.
     for name, value in {
-        "PHANTOM_SLICES": (44, 88), "WARM_ROUNDS": 1, "COLD_ROUNDS": 1, "BATCHES": (1, 2), "THROUGHPUT_S": 0.1,
+        "PHANTOM_SLICES": (44, 88), "WARM_ROUNDS": 1, "COLD_ROUNDS": 1, "HEADER_ROUNDS": 1, "BATCHES": (1, 2),
+        "THROUGHPUT_S": 0.1,
     }.items():  # fmt: skip
         monkeypatch.setattr(benchmark, name, value)
     monkeypatch.setattr(benchmark_suggesting, "SLICES", 60)
