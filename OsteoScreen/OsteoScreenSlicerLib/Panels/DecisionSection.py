@@ -58,11 +58,11 @@ class DecisionSection(Section):
 
     def onDecide(self, decision):
         """Decide on the result."""
-        from OsteoScreenLib.reports.decided import decision_sentence
-
         panel, logic = self.panel, self.logic.decisions
         by, comment = self.ui.readerLineEdit.text, self.ui.decisionCommentLineEdit.text
         with self.attempt(_("The decision could not be kept."), waitCursor=True):
+            from OsteoScreenLib.reports.decided import decision_sentence
+
             if decision == DISCARDED:
                 result = logic.discard(panel.volumeNode, by, comment)
             else:

@@ -8,16 +8,6 @@ from .. import Jobs, Plots
 from ..Parameters import NetworkChoice
 from .JobsSection import JobsSection
 
-# What the learning curve shows beside the loss, by the task: the line's name and its column in the run's log.
-_CURVES = {
-    "segmentation": {"DSC": "val_dsc_outline"},
-    "classification": {
-        "AUC normal": "val_auc_normal",
-        "AUC osteopenia": "val_auc_osteopenia",
-        "AUC osteoporosis": "val_auc_osteoporosis",
-    },
-}
-
 
 class TrainSection(JobsSection):
     """Starts trainings and shows how they are. Closing the panel or Slicer does not end them."""
@@ -103,8 +93,7 @@ class TrainSection(JobsSection):
         """Plot the loss, and DSC or AUC of the validations, against the step; return the chart node."""
         rows = progress.rows
         columns = {_("step"): rows["step"], _("loss"): rows["loss"]}
-        wanted = _CURVES.get(progress.task, {})
-        columns.update({title: rows[column] for title, column in wanted.items() if column in rows})
+        columns.update({title: rows[column] for title, column in _scores(progress.task).items() if column in rows})
         titles = (_("Training"), _("step"), _("loss, {scores}").format(scores=_scoreName(progress.task)))
         return Plots.showLines(_("Learning curve"), columns, _("step"), titles)
 
@@ -135,6 +124,14 @@ class TrainSection(JobsSection):
             if progress.best_score is not None:
                 lines.append(_describeBest(progress))
         return "\n".join(line for line in lines if line) or _("Nothing was trained here yet.")
+
+
+def _scores(task):
+    """Return what the learning curve shows beside the loss: the line's name and its column in the run's log."""
+    if task == "segmentation":
+        return {"DSC": "val_dsc_outline"}
+    statuses = ("normal", "osteopenia", "osteoporosis") if task == "classification" else ()
+    return {_("AUC {status}").format(status=status): f"val_auc_{status}" for status in statuses}
 
 
 def _scoreName(task):
