@@ -28,8 +28,8 @@ from typing import Any, Literal, get_args
 
 from OsteoScreenLib.errors import OsteoScreenError, UsageError, system_reason
 
+from ..training.job_files import EXIT_TAKEN, HEARTBEAT, KILL, LOG, boot_identity, host, load_job, log_tail
 from ..training.stopping import STOP
-from .job_files import EXIT_TAKEN, HEARTBEAT, KILL, LOG, boot_identity, host, load_job, log_tail
 from .runs import newest_checkpoint
 
 PathLike = str | os.PathLike[str]

@@ -18,8 +18,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from ..training.stopping import FOLLOWED, INTERRUPTED, JOB_VARIABLE, STOP, STOPPED
-from .job_files import (
+from ..training.job_files import (
     BEAT_S,
     EXIT_TAKEN,
     KILL,
@@ -34,6 +33,7 @@ from .job_files import (
     take_lock,
     write_job,
 )
+from ..training.stopping import FOLLOWED, INTERRUPTED, JOB_VARIABLE, STOP, STOPPED
 
 _BOOT = (
     "import base64, json, sys; given = json.loads(base64.b64decode(sys.argv[1])); sys.path[:0] = given['path']; "

@@ -20,7 +20,7 @@ from .figures.roc import roc_curves
 from .figures.style import save
 from .statistics.delong import auc_with_interval
 from .statistics.plain import plain
-from .study.tables import write_table
+from .tables import write_table
 
 BASELINE = "measured BMD"
 

@@ -14,9 +14,9 @@ from scipy import ndimage
 from OsteoScreenLib.progress import Progress, silent
 
 from ..datasets.slice_writing import SliceSetWriter
+from ..parallel import in_order
 from .canvas import Grid, Plane, capsule, superellipse
 from .painting import Irregularity, cut_plane
-from .processes import in_order
 from .scanner import Scanner
 from .trunk import Trunk
 

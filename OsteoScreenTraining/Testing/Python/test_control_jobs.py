@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from OsteoScreenLib.errors import OsteoScreenError, UsageError
-from OsteoScreenTrainingLib.control import job_files, jobs
+from OsteoScreenTrainingLib.control import jobs
 from OsteoScreenTrainingLib.control.jobs import JobState, kill_job, read_job, request_stop, start_job
+from OsteoScreenTrainingLib.training import job_files
 
 #: Runs for minutes, and looks for no request itself.
 LONG = ["simulate", "slices", "--count", "20000", "-o"]

@@ -17,7 +17,6 @@ import torch
 
 from OsteoScreenLib.cli import main
 from OsteoScreenLib.models import load_bundle
-from OsteoScreenTrainingLib.control.job_files import load_job
 from OsteoScreenTrainingLib.control.jobs import kill_job, read_job, request_stop, start_job
 from OsteoScreenTrainingLib.control.runs import read_run
 from OsteoScreenTrainingLib.training.checkpoints import (
@@ -28,6 +27,7 @@ from OsteoScreenTrainingLib.training.checkpoints import (
     save_checkpoint,
 )
 from OsteoScreenTrainingLib.training.config import from_dict, save_config
+from OsteoScreenTrainingLib.training.job_files import load_job
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from OsteoScreenLib.errors import UsageError
-from OsteoScreenTrainingLib.control.job_files import HEARTBEAT, JOB, LOCK, LOG
 from OsteoScreenTrainingLib.evaluation.study.stages import Stages
+from OsteoScreenTrainingLib.training.job_files import HEARTBEAT, JOB, LOCK, LOG
 
 
 def test_a_job_may_keep_its_state_in_the_studys_folder(tmp_path):

@@ -12,7 +12,7 @@ from typing import Any
 from OsteoScreenLib.errors import InputError, OsteoScreenError
 from OsteoScreenLib.progress import Progress
 
-from ...simulation.processes import in_order
+from ...parallel import in_order
 from ..folder import LEVELS, SLICES, DataSet
 from ..manifest import MANIFEST, ManifestRow, Subject, read_rows
 from ..masks import mask_paths

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,10 +15,9 @@ from markupsafe import Markup
 from PIL import Image
 
 from OsteoScreenLib.errors import OsteoScreenError
-from OsteoScreenLib.reports.html import TEMPLATES as REPORT_TEMPLATES
 from OsteoScreenLib.reports.text import page_environment
 
-from ...evaluation.study.page import TEMPLATES as STUDY_TEMPLATES
+from ...evaluation.page_style import page_styles
 from ..manifest import Subject
 from . import CheckReport
 from .figures import data_uri, distributions, embedded
@@ -51,17 +48,13 @@ class SheetItem:
 
 def page_text(report: CheckReport) -> str:
     """Return the page as HTML."""
-    styles = "".join(
-        (folder / name).read_text(encoding="utf-8")
-        for folder, name in ((REPORT_TEMPLATES, "report.css"), (STUDY_TEMPLATES, "study.css"), (TEMPLATES, "check.css"))
-    )
-    digest = base64.b64encode(hashlib.sha256(styles.encode("utf-8")).digest()).decode("ascii")
+    styles, allowed = page_styles(TEMPLATES / "check.css")
     items, left_out = _sheet(report)
     return _environment().get_template("check.html").render(
         report=report,
         name=report.evidence.folder.resolve().name,
-        policy=f"default-src 'none'; img-src data:; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'",
-        styles=Markup(styles),
+        policy=f"default-src 'none'; img-src data:; style-src {allowed}; base-uri 'none'; form-action 'none'",
+        styles=styles,
         counts={severity: report.count(severity) for severity in SEVERITIES},
         findings=report.findings[:MOST_FINDINGS],
         figures=_figures(report),

@@ -15,7 +15,6 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,7 @@ from OsteoScreenLib.errors import InputError, OsteoScreenError, UsageError, syst
 from OsteoScreenLib.progress import Progress, silent
 from OsteoScreenLib.results_io import write_text_atomically
 
+from ...parallel import in_order
 from ..folder import HEADER, LEVELS, SLICES
 from ..manifest import MANIFEST
 from ..masks import write_masks
@@ -90,16 +90,7 @@ def _results(
     done = {case.name: result for case in cases if (result := _read_back(case, dataset, options)) is not None}
     waiting = [case for case in cases if case.name not in done]
     jobs = [(case, dataset, options) for case in waiting]
-    if options.workers > 1 and len(jobs) > 1:
-        with ProcessPoolExecutor(options.workers) as pool:
-            yield from _in_order(cases, done, pool.map(_import_job, jobs), progress)
-    else:
-        yield from _in_order(cases, done, map(_import_job, jobs), progress)
-
-
-def _in_order(
-    cases: Sequence[PublicCase], done: Mapping[str, CaseResult], made: Iterator[CaseResult], progress: Progress
-) -> Iterator[CaseResult]:
+    made = in_order(_import_job, jobs, min(options.workers, len(jobs)))
     for number, case in enumerate(cases, 1):
         yield done[case.name] if case.name in done else next(made)
         progress("Outlining the scans", number, len(cases))

@@ -12,10 +12,10 @@ from ..bone_status import baseline_scores, compare_models, hu_threshold_tests, s
 from ..paper import Model, paper
 from ..statistics.delong import auc_with_interval
 from ..statistics.ideal_observer import expected_aucs
+from ..tables import fixed, p_value, with_interval
 from .model_tables import RATES, SHORT_RATES, WORDS, score
 from .results import MAIN, StudyResults
 from .study_table import Row, StudyTable
-from .tables import fixed, p_value, with_interval
 
 BASELINE = "measured BMD"
 

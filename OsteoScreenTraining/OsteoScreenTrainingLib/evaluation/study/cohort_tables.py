@@ -16,9 +16,9 @@ from ...datasets.manifest import Subject
 from ...datasets.splits import PARTS
 from ..figures.cohort import DECADES
 from ..statistics.cohort_tests import Group, anova, chi_square, t_test
+from ..tables import fixed, p_value, plus_minus
 from .results import StudyResults
 from .study_table import Row, StudyTable
-from .tables import fixed, p_value, plus_minus
 
 #: The age from which on the paper gives prevalences (Discussion), years.
 OLD_YEARS = 50

@@ -15,9 +15,9 @@ from ..statistics.calibration import brier_score, log_loss, top_label_calibratio
 from ..statistics.intervals import Proportion
 from ..statistics.operating import BinaryMetrics
 from ..statistics.subgroups import Subgroup, by_subgroup
+from ..tables import fixed, p_value, plus_minus, with_interval
 from .results import MAIN, Classifier, StudyResults
 from .study_table import Row, StudyTable
-from .tables import fixed, p_value, plus_minus, with_interval
 
 WORDS = {"model1": "Model 1", "model2": "Model 2"}
 RATES = ("sensitivity", "specificity", "ppv", "npv", "accuracy")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,15 +10,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 from jinja2 import Environment
-from markupsafe import Markup
 from PIL import Image
 
-from OsteoScreenLib.reports.html import TEMPLATES as REPORT_TEMPLATES
 from OsteoScreenLib.reports.text import page_environment
 from OsteoScreenLib.results_io import write_text_atomically
 
 from ..figures.style import DPI, WIDE_IN
-from .tables import Cell
+from ..page_style import page_styles
+from ..tables import Cell
 
 TEMPLATES = Path(__file__).with_name("templates")
 #: Where the page looks for what it shows, relative to its folder.
@@ -93,17 +90,14 @@ def write_page(folder: Path, content: StudyPage) -> Path:
     where the page cannot be written.
     """
     _check(folder, content)
-    own = (TEMPLATES / "study.css").read_text(encoding="utf-8")
-    # The screening's page lends its looks, so that the two stay sisters.
-    styles = (REPORT_TEMPLATES / "report.css").read_text(encoding="utf-8") + own
-    digest = base64.b64encode(hashlib.sha256(styles.encode("utf-8")).digest()).decode("ascii")
+    styles, allowed = page_styles()
     page = _environment().get_template("study.html").render(
         page=content,
         folders={"figures": FIGURES, "tables": TABLES},
         # Browsers differ on whether 'self' covers the pictures beside a page that was opened from a disk.
-        policy=f"default-src 'none'; img-src 'self' file:; style-src 'sha256-{digest}'; base-uri 'none'; "
+        policy=f"default-src 'none'; img-src 'self' file:; style-src {allowed}; base-uri 'none'; "
         "form-action 'none'",
-        styles=Markup(styles),
+        styles=styles,
         sizes={figure.png: _size(folder / FIGURES / figure.png) for figure in _figures(content)},
     )  # fmt: skip
     return write_text_atomically(page, folder / "index.html")

@@ -9,9 +9,9 @@ import numpy as np
 from scipy import stats
 
 from ..statistics.intervals import bootstrap_interval
+from ..tables import fixed, p_value, plus_minus, with_interval
 from .results import Network, StudyResults
 from .study_table import Row, StudyTable
-from .tables import fixed, p_value, plus_minus, with_interval
 
 NAMES = {"study_segmentation": "DCNN", "unet": "U-Net"}
 

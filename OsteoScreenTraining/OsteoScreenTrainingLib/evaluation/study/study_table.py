@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..tables import write_table
 from .page import TABLES, Kind, PageTable
-from .tables import write_table
 
 #: The cells of a row: text, numbers, or None; :func:`.tables.write_table` takes no other.
 Row = list[Any]

@@ -21,8 +21,8 @@ from OsteoScreenLib.results_io import write_text_atomically
 from ...datasets.folder import SLICES, TRUTH, DataSetHeader, write_header
 from ...datasets.manifest import MANIFEST, Subject, write_manifest
 from ...datasets.slice_writing import SliceSetWriter, level_values
+from ...parallel import in_order
 from ..dicom_series import SeriesDescription, write_dicom_series
-from ..processes import in_order
 from .population import REFERENCE_SD_MG_CM3, Person, draw_population
 from .rendering import LEVELS, SIZE, SLICE_MM, RenderedSlice, SubjectScan
 from .scanners import Fleet, ScannerModel

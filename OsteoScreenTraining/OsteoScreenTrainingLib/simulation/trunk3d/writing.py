@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from OsteoScreenLib.errors import OsteoScreenError, UsageError, system_reason
 from OsteoScreenLib.progress import Progress, silent
 
-from ..processes import in_order
+from ...parallel import in_order
 from .levels import label_names
 from .pictures import write_contact_sheet
 from .simulate import GENERATOR, SimulatedTrunk, simulate_trunk

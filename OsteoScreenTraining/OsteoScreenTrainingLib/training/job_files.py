@@ -16,7 +16,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from ..training.stopping import STOP, STOPPED
+from .stopping import STOP, STOPPED
 
 JOB, LOG, HEARTBEAT, LOCK, KILL = "job.json", "output.log", "heartbeat", "job.lock", "kill"
 #: Room that is kept free on the disk, so that how the job ended can be written down when the disk is full.

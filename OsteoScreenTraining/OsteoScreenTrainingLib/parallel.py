@@ -1,4 +1,4 @@
-"""Simulating one item after another, in this process or in several."""
+"""One item after another, in this process or in several."""
 
 from __future__ import annotations
 
