@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
-import pytest
-import torch
 from followed_patient import write_calibration, write_scan
 from no_bundles import no_bundles
 from phantom_ct import make_phantom
@@ -16,19 +13,8 @@ from tiny_bundle import write_tiny_bundle
 from OsteoScreenLib.cli import main, replacing
 
 
-@pytest.fixture(scope="module")
-def one_core():
-    """PyTorch computes on one core meanwhile."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
-@pytest.fixture(scope="session")
-def patient(tmp_path_factory):
-    """A CT, the same series with other pixels, another series, and the outlines of L1 and L2."""
-    folder = tmp_path_factory.mktemp("phantom")
+def write_patient(folder: Path) -> Path:
+    """Write a CT, the same series with other pixels, another series, and the outlines of L1 and L2."""
     phantom = make_phantom()
     series = generate_uid()
     write_scan(folder / "ct", phantom, series=series)
@@ -40,27 +26,16 @@ def patient(tmp_path_factory):
     return folder
 
 
-@pytest.fixture(scope="session")
-def screened_patient(patient, tmp_path_factory):
-    """Results to copy: with everything beside them, and the plain one; no bundle that is installed took part."""
-    folder = tmp_path_factory.mktemp("screened")
+def screen_patient(patient: Path, folder: Path) -> Path:
+    """Write results to copy: with everything beside them ("all"), and the plain one; returns the folder.
+
+    No bundle that is installed takes part.
+    """
     outlined = ["screen", str(patient / "ct"), "--masks", str(patient / "outlines.seg.nrrd")]
     with no_bundles(folder):
         assert main([*outlined, "-o", str(folder / "all"), "--write", "all"]) == 0
         assert main([*outlined, "-o", str(folder / "plain")]) == 0
     return folder
-
-
-@pytest.fixture
-def everything(screened_patient, tmp_path):
-    """A folder with a result and everything that can be written beside it."""
-    return Path(shutil.copytree(screened_patient / "all", tmp_path / "all"))
-
-
-@pytest.fixture
-def plain(screened_patient, tmp_path):
-    """A folder with what is always written."""
-    return Path(shutil.copytree(screened_patient / "plain", tmp_path / "plain"))
 
 
 def contents(folder: Path) -> dict[str, bytes]:

@@ -127,16 +127,6 @@ def pacs_with_study(folder: Path, slices: int = 3) -> Iterator[Pacs]:
         yield pacs
 
 
-@pytest.fixture
-def pacs(tmp_path, monkeypatch):
-    """A PACS that wants an account, which the environment has; its study lies in ``tmp_path / "ct"`` too."""
-    monkeypatch.setenv("OSTEOSCREEN_DICOMWEB_USER", "reader-name")
-    monkeypatch.setenv("OSTEOSCREEN_DICOMWEB_PASSWORD", "s3cret-word")
-    monkeypatch.delenv("OSTEOSCREEN_DICOMWEB_TOKEN", raising=False)
-    with pacs_with_study(tmp_path / "ct") as pacs:
-        yield pacs
-
-
 def fetch(pacs: Pacs, folder: Path, patience: Patience = FAST, **options: Any) -> Fetched:
     """Fetch the study into a folder."""
     with pacs.connection(patience) as connection:

@@ -7,36 +7,18 @@ from dataclasses import replace
 import numpy as np
 import pydicom
 import pytest
-from dicom_object_study import Files, items_of, name_of, report_of, write_files, write_placed
+from dicom_object_study import items_of, name_of, report_of, write_placed
 
 from OsteoScreenLib.errors import InputError
-from OsteoScreenLib.reports.dicom import codes, read_measurement_report, write_dicom_objects
+from OsteoScreenLib.reports.dicom import codes, read_measurement_report
 from OsteoScreenLib.reports.dicom.reading import MOST_BYTES
-from OsteoScreenLib.screening import Screening
 
 #: DICOM writes a decimal number in at most 16 characters beside the number itself, which is the same to the last bit.
 EXACTLY = {"rel": 1e-15}
 
 
-@pytest.fixture(scope="module")
-def files(tmp_path_factory) -> Files:
-    return write_files(tmp_path_factory.mktemp("phantom"))
-
-
-@pytest.fixture(scope="module")
-def screening(files) -> Screening:
-    return files.outlined()
-
-
-@pytest.fixture(scope="module")
-def folder(screening, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("objects")
-    write_dicom_objects(screening, folder, kinds=["seg", "sr"])
-    return folder
-
-
-def test_what_is_read_back_is_what_the_result_says(screening, folder):
-    result, read = screening.result, read_measurement_report(folder / "sr.dcm")
+def test_what_is_read_back_is_what_the_result_says(outlined_study, report_folder):
+    result, read = outlined_study.result, read_measurement_report(report_folder / "sr.dcm")
     assert read.earlier.bmd_mg_cm3 == pytest.approx(result.densitometry.bmd_mg_cm3, **EXACTLY)
     assert (read.earlier.mineral, read.earlier.calibration) == ("CaHA", "nominal")
     assert (read.earlier.date, read.earlier.source) == ("2024-06-15", "DICOM SR")
@@ -55,8 +37,8 @@ def test_what_is_read_back_is_what_the_result_says(screening, folder):
     assert read.decision is None
 
 
-def test_what_speaks_against_a_report_is_read_back(files, tmp_path):
-    found = files.screened()
+def test_what_speaks_against_a_report_is_read_back(object_files, tmp_path):
+    found = object_files.screened()
     levels = dict(found.result.levels)
     levels["L2"] = replace(levels["L2"], set_by="suggested", confirmed=False)
     found.result = replace(found.result, levels=levels)
@@ -66,50 +48,52 @@ def test_what_speaks_against_a_report_is_read_back(files, tmp_path):
     assert [level.confirmed for level in read.levels.values()] == [True, False]
 
 
-def test_whether_contrast_was_given_is_read_back(files, tmp_path):
-    found = files.screened()
+def test_whether_contrast_was_given_is_read_back(object_files, tmp_path):
+    found = object_files.screened()
     for given in (True, False, None):
         found.result.input = replace(found.result.input, contrast=given)
         report_of(found, tmp_path)
         assert read_measurement_report(tmp_path / "sr.dcm").contrast is given
 
 
-def test_l1_alone_is_read_back(files, tmp_path):
-    found = files.screened(l2=None, classification_model=files.folder / "model2")
+def test_l1_alone_is_read_back(object_files, tmp_path):
+    found = object_files.screened(l2=None, classification_model=object_files.folder / "model2")
     report_of(found, tmp_path)
     read = read_measurement_report(tmp_path / "sr.dcm")
     assert set(read.earlier.bmd_mg_cm3) == {"L1", "individual"} and list(read.levels) == ["L1"]
 
 
 @pytest.mark.parametrize(("force", "why"), [(True, "no calibration was known"), (False, "its study was refused")])
-def test_a_report_without_density_says_why(files, tmp_path, force, why):
-    found = files.screened(write_placed(tmp_path / "80", files.phantom, "head first", KVP="80"), force=force)
+def test_a_report_without_density_says_why(object_files, tmp_path, force, why):
+    found = object_files.screened(
+        write_placed(tmp_path / "80", object_files.phantom, "head first", KVP="80"), force=force
+    )
     report = report_of(found, tmp_path)
     assert report.CompletionFlag == ("COMPLETE" if force else "PARTIAL")
     with pytest.raises(InputError, match=rf"no bone density \({why}\)"):
         read_measurement_report(tmp_path / "sr.dcm")
 
 
-def test_other_files_are_refused_in_a_sentence(files, folder, screening, tmp_path):
+def test_other_files_are_refused_in_a_sentence(object_files, report_folder, outlined_study, tmp_path):
     with pytest.raises(InputError, match="cannot be read: no such file"):
         read_measurement_report(tmp_path / "none.dcm")
     with pytest.raises(InputError, match="is no DICOM SR"):
-        read_measurement_report(folder / "seg.dcm")
+        read_measurement_report(report_folder / "seg.dcm")
     (tmp_path / "huge.dcm").write_bytes(bytes(MOST_BYTES + 1))
     with pytest.raises(InputError, match=r"^huge\.dcm is larger than any OsteoScreen report"):
         read_measurement_report(tmp_path / "huge.dcm")
     with pytest.raises(InputError, match="no DICOM file"):
         read_measurement_report(__file__)
-    foreign = pydicom.dcmread(folder / "sr.dcm")
+    foreign = pydicom.dcmread(report_folder / "sr.dcm")
     foreign.ContentSequence[-1].ContentSequence = foreign.ContentSequence[-1].ContentSequence[:1]
     foreign.save_as(tmp_path / "foreign.dcm")
     with pytest.raises(InputError, match="another program"):
         read_measurement_report(tmp_path / "foreign.dcm")
 
 
-def test_no_damage_becomes_anything_but_a_sentence(folder, tmp_path):
+def test_no_damage_becomes_anything_but_a_sentence(report_folder, tmp_path):
     """Bytes changed and cut at random: the report is read, or refused; it never ends the program."""
-    whole = bytearray((folder / "sr.dcm").read_bytes())
+    whole = bytearray((report_folder / "sr.dcm").read_bytes())
     random = np.random.default_rng(3)
     refused = 0
     for attempt in range(60):
@@ -127,8 +111,8 @@ def test_no_damage_becomes_anything_but_a_sentence(folder, tmp_path):
 
 
 @pytest.mark.parametrize("value", ["nan", "1e300", "-5000"])
-def test_a_density_that_cannot_be_is_refused(folder, tmp_path, value):
-    report = pydicom.dcmread(folder / "sr.dcm")
+def test_a_density_that_cannot_be_is_refused(report_folder, tmp_path, value):
+    report = pydicom.dcmread(report_folder / "sr.dcm")
     for item in items_of(report):
         if name_of(item) == codes.PRIVATE["BMD"]:
             measured = item.MeasuredValueSequence[0]

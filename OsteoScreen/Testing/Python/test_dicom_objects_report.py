@@ -11,34 +11,16 @@ import highdicom
 import numpy as np
 import pydicom
 import pytest
-from dicom_object_study import Files, items_of, name_of, report_of, write_files
+from dicom_object_study import items_of, name_of, report_of
 from pydicom.sr.coding import Code
 
 from OsteoScreenLib import decisions
 from OsteoScreenLib.errors import InputError
 from OsteoScreenLib.reports.dicom import codes, read_measurement_report, write_dicom_objects
-from OsteoScreenLib.screening import Screening
 
 MOMENT = datetime(2026, 3, 4, 5, 6, 7, tzinfo=timezone(timedelta(hours=1)))
 #: DICOM writes a decimal number in at most 16 characters beside the number itself, which is the same to the last bit.
 EXACTLY = {"rel": 1e-15}
-
-
-@pytest.fixture(scope="module")
-def files(tmp_path_factory) -> Files:
-    return write_files(tmp_path_factory.mktemp("phantom"))
-
-
-@pytest.fixture(scope="module")
-def screening(files) -> Screening:
-    return files.outlined()
-
-
-@pytest.fixture(scope="module")
-def folder(screening, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("objects")
-    write_dicom_objects(screening, folder, kinds=["seg", "sr"])
-    return folder
 
 
 def content_of(path) -> highdicom.sr.MeasurementReport:
@@ -72,8 +54,8 @@ def individual_group(content: Any) -> Any:
 
 
 @pytest.mark.parametrize("name", ["L1", "L2"])
-def test_a_levels_measures_are_the_results(screening, folder, name):
-    roi, found = screening.result.roi[name], screening.result.densitometry
+def test_a_levels_measures_are_the_results(outlined_study, report_folder, name):
+    roi, found = outlined_study.result.roi[name], outlined_study.result.densitometry
     inset, outline, circle = (codes.PRIVATE[value] for value in ("INSET", "OUTLINE", "CIRCLE"))
     hu, mm2 = "[hnsf'U]", "mm2"
     expected = {
@@ -89,15 +71,15 @@ def test_a_levels_measures_are_the_results(screening, folder, name):
         (codes.PRIVATE["CONFIDENCE"], "", ""): (roi.confidence, "1"),
         (codes.PRIVATE["BMD"], "", ""): (found.bmd_mg_cm3[name], "mg/cm3"),
     }
-    measures = measures_of(level_group(content_of(folder / "sr.dcm"), name))
+    measures = measures_of(level_group(content_of(report_folder / "sr.dcm"), name))
     assert measures.keys() == expected.keys()
     for key, (value, unit) in expected.items():
         assert measures[key] == (pytest.approx(value, **EXACTLY), unit), key
 
 
-def test_every_density_names_its_mineral_its_calibration_and_its_uncertainty(screening, folder):
-    line = screening.result.densitometry.calibration
-    report = pydicom.dcmread(folder / "sr.dcm")
+def test_every_density_names_its_mineral_its_calibration_and_its_uncertainty(outlined_study, report_folder):
+    line = outlined_study.result.densitometry.calibration
+    report = pydicom.dcmread(report_folder / "sr.dcm")
     densities = [item for item in items_of(report) if name_of(item) == codes.PRIVATE["BMD"]]
     assert len(densities) == 3
     for density in densities:
@@ -111,9 +93,11 @@ def test_every_density_names_its_mineral_its_calibration_and_its_uncertainty(scr
         assert uncertainty.MeasurementUnitsCodeSequence[0].CodeValue == "mg/cm3"
 
 
-def test_the_individual_has_the_mean_the_category_its_criterion_and_the_classifiers_opinion(screening, folder):
-    result = screening.result
-    group = individual_group(content_of(folder / "sr.dcm"))
+def test_the_individual_has_the_mean_the_category_its_criterion_and_the_classifiers_opinion(
+    outlined_study, report_folder
+):
+    result = outlined_study.result
+    group = individual_group(content_of(report_folder / "sr.dcm"))
     measures = measures_of(group)
     density = measures.pop((codes.PRIVATE["BMD"], "Mean", ""))
     assert density == (pytest.approx(result.densitometry.bmd_mg_cm3["individual"], **EXACTLY), "mg/cm3")
@@ -134,15 +118,15 @@ def test_the_individual_has_the_mean_the_category_its_criterion_and_the_classifi
     assert evaluations[codes.PRIVATE["NETWORK_CLASS"]] == codes.BONE_STATUS[result.classification.category].meaning
     assert evaluations[codes.PRIVATE["AGREEMENT"]] == ("Yes" if result.agreement else "No")
     assert evaluations[codes.PRIVATE["USE"]] == "Research use only"
-    criterion = next(i for i in items_of(pydicom.dcmread(folder / "sr.dcm")) if name_of(i) == "Criterion")
+    criterion = next(i for i in items_of(pydicom.dcmread(report_folder / "sr.dcm")) if name_of(i) == "Criterion")
     assert "80" in criterion.TextValue and "120" in criterion.TextValue and "not DXA" in criterion.TextValue
 
 
-def test_image_quality_findings_are_those_that_did_not_pass(screening, folder):
-    expected = [(c.check, c.outcome, c.message) for c in screening.result.eligibility if c.outcome != "pass"]
+def test_image_quality_findings_are_those_that_did_not_pass(outlined_study, report_folder):
+    expected = [(c.check, c.outcome, c.message) for c in outlined_study.result.eligibility if c.outcome != "pass"]
     assert {outcome for _, outcome, _ in expected} == {"warn", "refuse"}
     found = []
-    for item in items_of(pydicom.dcmread(folder / "sr.dcm")):
+    for item in items_of(pydicom.dcmread(report_folder / "sr.dcm")):
         if name_of(item) == "Quality Finding":
             check, message = (child.TextValue for child in item.ContentSequence)
             outcome = {"CHECK_WARN": "warn", "CHECK_REFUSE": "refuse"}[item.ConceptCodeSequence[0].CodeValue]
@@ -150,9 +134,9 @@ def test_image_quality_findings_are_those_that_did_not_pass(screening, folder):
     assert found == expected
 
 
-def test_levels_refer_to_their_slice_and_to_their_segment(screening, folder):
-    seg, content = pydicom.dcmread(folder / "seg.dcm"), content_of(folder / "sr.dcm")
-    for name, level in screening.result.levels.items():
+def test_levels_refer_to_their_slice_and_to_their_segment(outlined_study, report_folder):
+    seg, content = pydicom.dcmread(report_folder / "seg.dcm"), content_of(report_folder / "sr.dcm")
+    for name, level in outlined_study.result.levels.items():
         group = level_group(content, name)
         reference = group.referenced_segmentation_frame
         assert reference.referenced_sop_instance_uid == seg.SOPInstanceUID
@@ -162,10 +146,10 @@ def test_levels_refer_to_their_slice_and_to_their_segment(screening, folder):
         assert segment.SegmentLabel == f"{name} vertebral body"
         # The tracking identifier ties the measures to the segment.
         assert (segment.TrackingUID, segment.TrackingID) == (group.tracking_uid, group.tracking_identifier)
-        source = pydicom.dcmread(screening.ct.source_frame(level.slice_index)[0])
+        source = pydicom.dcmread(outlined_study.ct.source_frame(level.slice_index)[0])
         assert reference.source_image_for_segmentation.referenced_sop_instance_uid == source.SOPInstanceUID
         assert [site.value.meaning for site in group.finding_sites] == [f"{name} vertebra"]
-    evidence = pydicom.dcmread(folder / "sr.dcm").CurrentRequestedProcedureEvidenceSequence
+    evidence = pydicom.dcmread(report_folder / "sr.dcm").CurrentRequestedProcedureEvidenceSequence
     held = {
         i.ReferencedSOPInstanceUID
         for s in evidence
@@ -175,22 +159,22 @@ def test_levels_refer_to_their_slice_and_to_their_segment(screening, folder):
     assert len(held) == 3 and seg.SOPInstanceUID in held
 
 
-def test_without_a_segmentation_the_outlines_are_polygons_in_the_patient(screening, tmp_path):
-    write_dicom_objects(screening, tmp_path, kinds=["sr"])
+def test_without_a_segmentation_the_outlines_are_polygons_in_the_patient(outlined_study, tmp_path):
+    write_dicom_objects(outlined_study, tmp_path, kinds=["sr"])
     content = content_of(tmp_path / "sr.dcm")
-    for name, roi in screening.result.roi.items():
+    for name, roi in outlined_study.result.roi.items():
         region = level_group(content, name).roi
         points = region.value * (-1.0, -1.0, 1.0)
         np.testing.assert_allclose(points[:-1, :2], np.array(roi.outline_ras_mm), atol=1e-3)
-        np.testing.assert_allclose(points[:, 2], screening.result.levels[name].z_mm, atol=1e-3)
+        np.testing.assert_allclose(points[:, 2], outlined_study.result.levels[name].z_mm, atol=1e-3)
         np.testing.assert_array_equal(points[0], points[-1])
 
 
-def test_the_software_observed_and_a_reader_who_decided_did_too(screening, files, folder, tmp_path):
-    report = pydicom.dcmread(folder / "sr.dcm")
+def test_the_software_observed_and_a_reader_who_decided_did_too(outlined_study, object_files, report_folder, tmp_path):
+    report = pydicom.dcmread(report_folder / "sr.dcm")
     observers = [i.ConceptCodeSequence[0].CodeMeaning for i in items_of(report) if name_of(i) == "Observer Type"]
     assert observers == ["Device"]
-    found = files.outlined()
+    found = object_files.outlined()
     found.result = decisions.accept(found.result, "Doe^Jane", MOMENT)
     report = report_of(found, tmp_path)
     observers = [i.ConceptCodeSequence[0].CodeMeaning for i in items_of(report) if name_of(i) == "Observer Type"]
@@ -207,8 +191,8 @@ def test_the_software_observed_and_a_reader_who_decided_did_too(screening, files
         (decisions.discard, ("PARTIAL", "UNVERIFIED", "PRELIMINARY"), "DISCARDED"),
     ],
 )
-def test_the_readers_decision_sets_the_verification(files, tmp_path, decide, flags, code):
-    found = files.outlined()
+def test_the_readers_decision_sets_the_verification(object_files, tmp_path, decide, flags, code):
+    found = object_files.outlined()
     if decide is not None:
         found.result = decide(found.result, "Doe^Jane", MOMENT, "seen with the priors")
     report = report_of(found, tmp_path)
@@ -226,17 +210,17 @@ def test_the_readers_decision_sets_the_verification(files, tmp_path, decide, fla
         assert "VerifyingObserverSequence" not in report
 
 
-def test_a_correction_says_what_was_corrected(files, screening, tmp_path):
-    found = files.screened()
-    found.result = decisions.corrected(found.result, screening.result, "Doe^Jane", MOMENT, outlines=["L1", "L2"])
+def test_a_correction_says_what_was_corrected(object_files, outlined_study, tmp_path):
+    found = object_files.screened()
+    found.result = decisions.corrected(found.result, outlined_study.result, "Doe^Jane", MOMENT, outlines=["L1", "L2"])
     report = report_of(found, tmp_path)
     assert report.VerificationFlag == "VERIFIED"
     said = [item.TextValue for item in items_of(report) if name_of(item) == codes.PRIVATE["CORRECTION"]]
     assert said == ["outline L1", "outline L2"]
 
 
-def test_a_discarded_result_leaves_no_number_to_be_taken_out_of_its_report(files, tmp_path):
-    found = files.outlined()
+def test_a_discarded_result_leaves_no_number_to_be_taken_out_of_its_report(object_files, tmp_path):
+    found = object_files.outlined()
     found.result = decisions.discard(found.result, "Doe^Jane", MOMENT)
     report = report_of(found, tmp_path)
     content = content_of(tmp_path / "sr.dcm")
@@ -249,11 +233,11 @@ def test_a_discarded_result_leaves_no_number_to_be_taken_out_of_its_report(files
         read_measurement_report(tmp_path / "sr.dcm")
 
 
-def test_dcmtk_reads_the_report(folder):
+def test_dcmtk_reads_the_report(report_folder):
     tool = shutil.which("dsrdump")
     if tool is None:
         pytest.skip("dcmtk (dsrdump) is not on this machine")
-    answer = subprocess.run([tool, str(folder / "sr.dcm")], capture_output=True, text=True)
+    answer = subprocess.run([tool, str(report_folder / "sr.dcm")], capture_output=True, text=True)
     assert answer.returncode == 0
     assert not [line for line in answer.stderr.splitlines() if line.startswith("E:")]
     assert "99OSTEOSCREEN" in answer.stdout and "Volumetric bone mineral density by CT" in answer.stdout
@@ -298,8 +282,8 @@ def test_private_codes_fit_their_attributes_and_are_told_apart():
     assert len(set(codes.PRIVATE.values())) == len(codes.PRIVATE)
 
 
-def test_every_private_code_in_a_report_is_of_the_documented_scheme(folder):
-    report = pydicom.dcmread(folder / "sr.dcm")
+def test_every_private_code_in_a_report_is_of_the_documented_scheme(report_folder):
+    report = pydicom.dcmread(report_folder / "sr.dcm")
     used = [
         (item.CodeValue, item.CodeMeaning)
         for item in datasets_of(report)
