@@ -6,8 +6,9 @@ import csv
 import dataclasses
 import datetime
 import json
+import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from OsteoScreenTrainingLib.simulation.cohort import CohortRequest, rendering, w
 from OsteoScreenTrainingLib.simulation.trunk3d.truth import TrunkTruth
 from OsteoScreenTrainingLib.training.checkpoints import find_checkpoint, load_checkpoint
 from Testing.Python.drawn_ct import ellipse, feature, write_ct, write_geojson
+from Testing.Python.forked_commands import ForkedCommands
 from Testing.Python.public_scans import Scan, simulated_scan
 
 #: Reference BMD of the classes of :func:`write_subjects`, mg/cm3: far apart, and normal, osteopenia, osteoporosis.
@@ -139,6 +141,17 @@ TINY: dict[str, Any] = {
 def paths(repository: Path) -> list[str]:
     """Return where a process of its own finds both libraries."""
     return [str(repository / "OsteoScreen"), str(repository / "OsteoScreenTraining")]
+
+
+@pytest.fixture(scope="session")
+def forked(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForkedCommands]:
+    """Return what runs commands in processes that are forked from one that has imported torch."""
+    if not hasattr(os, "fork"):
+        pytest.skip("this system cannot fork")
+    paths = [str(repository / "OsteoScreen"), str(repository / "OsteoScreenTraining")]
+    commands = ForkedCommands(paths, tmp_path_factory.mktemp("forked") / "said.txt")
+    yield commands
+    commands.close()
 
 
 @pytest.fixture(autouse=True)

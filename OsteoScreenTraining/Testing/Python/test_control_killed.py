@@ -6,8 +6,6 @@ import csv
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -21,49 +19,7 @@ from OsteoScreenTrainingLib.training.checkpoints import (
 )
 from OsteoScreenTrainingLib.training.config import from_dict, save_config
 
-#: Imports everything once, and forks a process for each training: what is killed is a process, what waits is not torch.
-ZYGOTE = """
-import os, sys
-sys.path[:0] = sys.argv[1].split(os.pathsep)
-import torch
-torch.set_num_threads(1)
-import torch._dynamo, torch.utils.tensorboard
-from OsteoScreenLib.cli import main
-import OsteoScreenTrainingLib.cli.train, OsteoScreenTrainingLib.training.running, OsteoScreenTrainingLib.datasets.splits
-import OsteoScreenTrainingLib.training.segmentation_task, OsteoScreenTrainingLib.control.exporting
-print("ready", flush=True)
-while line := sys.stdin.readline():
-    pid = os.fork()
-    if not pid:
-        os.close(0)
-        os.dup2(2, 1)
-        os._exit(main(line.rstrip("\\n").split("\\t")))
-    print(pid, flush=True)
-    print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
-"""
 KILLS, STEPS = 50, 200
-
-
-class _Trainings:
-    """Starts trainings one after another."""
-
-    def __init__(self, paths, log):
-        self._process = subprocess.Popen(
-            [sys.executable, "-c", ZYGOTE, os.pathsep.join(paths)],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True,
-        )  # fmt: skip
-        assert self._process.stdout.readline() == "ready\n"
-
-    def start(self, arguments) -> int:
-        self._process.stdin.write("\t".join(map(str, arguments)) + "\n")
-        self._process.stdin.flush()
-        return int(self._process.stdout.readline())
-
-    def end(self) -> int:
-        return int(self._process.stdout.readline())
-
-    def close(self) -> None:
-        self._process.communicate()
 
 
 def _saved(values, path: Path) -> Path:
@@ -77,35 +33,32 @@ def _step(run) -> int:
 
 
 @pytest.mark.slow
-def test_killed_fifty_times_it_always_goes_on(tiny_config, slice_set, tmp_path, paths, assert_same_checkpoint):
+def test_killed_fifty_times_it_always_goes_on(tiny_config, slice_set, tmp_path, forked, assert_same_checkpoint):
     values = tiny_config(steps=STEPS, batch=2, checkpoints={"every_steps": 1, "every_minutes": 0})
     values["validation"] |= {"every_steps": 7, "most": 2}
     straight, run = tmp_path / "straight", tmp_path / "run"
     seldom = values | {"checkpoints": {"every_steps": 0, "every_minutes": 0}}
     command = ["train", "segmentation", "--data", slice_set, "--config"]
     rng = random.Random(7)
-    with open(tmp_path / "said.txt", "w") as log:
-        trainings = _Trainings(paths, log)
-        trainings.start([*command, _saved(seldom, tmp_path / "seldom.json"), "-o", straight])
-        assert trainings.end() == 0
-        command += [_saved(values, tmp_path / "often.json"), "-o", run]
-        stood = -1
-        went_on = 0
-        for _ in range(KILLS):
-            goes_on = ["--resume"] if find_checkpoint(run) is not None else []
-            pid = trainings.start([*command, *goes_on])
-            _wait_a_while(run, stood, rng)
-            os.kill(pid, signal.SIGKILL)
-            assert trainings.end() == -signal.SIGKILL, (tmp_path / "said.txt").read_text()[-2000:]
-            now = _whole(run)
-            assert now >= stood
-            went_on += now > stood
-            stood = now
-        # Some kills struck between steps that were done; how many came before the first is the machine's to say.
-        assert stood < STEPS and went_on > 3, (stood, went_on)
-        trainings.start([*command, "--resume"])
-        assert trainings.end() == 0, (tmp_path / "said.txt").read_text()[-2000:]
-        trainings.close()
+    forked.start([*command, _saved(seldom, tmp_path / "seldom.json"), "-o", straight])
+    assert forked.end() == 0
+    command += [_saved(values, tmp_path / "often.json"), "-o", run]
+    stood = -1
+    went_on = 0
+    for _ in range(KILLS):
+        goes_on = ["--resume"] if find_checkpoint(run) is not None else []
+        pid = forked.start([*command, *goes_on])
+        _wait_a_while(run, stood, rng)
+        os.kill(pid, signal.SIGKILL)
+        assert forked.end() == -signal.SIGKILL, forked.said()[-2000:]
+        now = _whole(run)
+        assert now >= stood
+        went_on += now > stood
+        stood = now
+    # Some kills struck between steps that were done; how many came before the first is the machine's to say.
+    assert stood < STEPS and went_on > 3, (stood, went_on)
+    forked.start([*command, "--resume"])
+    assert forked.end() == 0, forked.said()[-2000:]
     assert_same_checkpoint(straight, run)
     best = [load_checkpoint(find_checkpoint(folder, "best"))[2] for folder in (straight, run)]
     assert (best[0].best_step, best[0].best_score) == (best[1].best_step, best[1].best_score)

@@ -7,13 +7,13 @@ import json
 import os
 import re
 import signal
-import subprocess
-import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 from sklearn.metrics import roc_auc_score
 
@@ -25,6 +25,7 @@ from OsteoScreenTrainingLib.datasets.splits import load_split
 from OsteoScreenTrainingLib.evaluation.study.beside_tables import verdict
 from OsteoScreenTrainingLib.evaluation.study.profiles import COMPARISONS, FULL, QUICK, load_profile
 from OsteoScreenTrainingLib.simulation.cohort import CohortRequest, write_cohort
+from Testing.Python.forked_commands import ForkedCommands
 
 pytestmark = pytest.mark.slow
 
@@ -163,39 +164,37 @@ def test_the_networks_are_bundles_that_screen(study):
     assert main(["models", "verify", str(study / "runs" / "dcnn" / "bundle")]) == 0
 
 
-def test_killed_in_the_middle_it_goes_on_to_the_same_tables(study, cohort, profile, tmp_path):
+def test_killed_in_the_middle_it_goes_on_to_the_same_tables(study, cohort, profile, tmp_path, forked):
     out = tmp_path / "killed"
-    command = [sys.executable, "-m", "OsteoScreenLib", *words(cohort, profile, out)]
     for awaited in ("runs/dcnn/log.csv", "stages/classify-model1.json"):
-        run = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=os.environ)
-        deadline = time.monotonic() + 240
-        while not (out / awaited).exists() and run.poll() is None and time.monotonic() < deadline:
-            time.sleep(0.02)
-        assert (out / awaited).exists()
-        run.send_signal(signal.SIGKILL)
-        run.wait()
+        process = forked.start(words(cohort, profile, out))
+        await_it((out / awaited).exists, process, forked)
+        os.kill(process, signal.SIGKILL)
+        assert forked.end() == -signal.SIGKILL
         assert not (out / "index.html").exists()
     assert main(words(cohort, profile, out)) == 0
     assert (out / "results.json").read_bytes() == (study / "results.json").read_bytes()
 
 
-def test_a_terminated_training_ends_the_study_with_a_sentence_and_goes_on(study, cohort, profile, tmp_path):
+def await_it(happened: Callable[[], bool], process: int, forked: ForkedCommands) -> None:
+    deadline = time.monotonic() + 240
+    while not happened():
+        running = psutil.Process(process).status() != psutil.STATUS_ZOMBIE
+        assert running and time.monotonic() < deadline, forked.said()[-2000:]
+        time.sleep(0.02)
+
+
+def test_a_terminated_training_ends_the_study_with_a_sentence_and_goes_on(cohort, profile, tmp_path, forked):
     out = tmp_path / "stopped"
     slow = json.loads(profile.read_text(encoding="utf-8"))
     slow["segmentation"]["steps"] = 5000
     (tmp_path / "slow.json").write_text(json.dumps(slow), encoding="utf-8")
-    command = [sys.executable, "-m", "OsteoScreenLib", *words(cohort, tmp_path / "slow.json", out)]
-    run = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    process = forked.start(words(cohort, tmp_path / "slow.json", out))
     log = out / "runs" / "dcnn-00008-0" / "log.csv"
-    deadline = time.monotonic() + 120
-    while not (log.exists() and len(log.read_text(encoding="utf-8").splitlines()) > 1):
-        assert run.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    run.send_signal(signal.SIGTERM)
-    _, said = run.communicate(timeout=60)
-    assert run.returncode == 0
-    assert "was stopped; the same command goes on with it" in said
+    await_it(lambda: log.exists() and len(log.read_text(encoding="utf-8").splitlines()) > 1, process, forked)
+    os.kill(process, signal.SIGTERM)
+    assert forked.end() == 0
+    assert "was stopped; the same command goes on with it" in forked.said()
     assert not list((out / "stages").glob("segment-*"))
     assert not (out / "runs" / "dcnn-00008-0" / "bundle").exists()
 
