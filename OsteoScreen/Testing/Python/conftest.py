@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from batch_archive import archive as archive
 from batch_archive import undisturbed as undisturbed
+from batch_archive import undisturbed_out as undisturbed_out
 from no_bundles import no_bundles
 from orthanc_server import orthanc as orthanc
 from orthanc_server import orthanc_process as orthanc_process
