@@ -13,7 +13,7 @@ steady_studies_per_hour : the same between the ends of the first and the last fi
 seconds_per_study : mean time that one study took its process, over the whole batch, and over its first tenth
 growth_mb : of the memory of each screening process, from the second tenth of its time to its last
 memory_mb : the most that all processes of the batch held together
-cpu_s_per_study : of all screening processes together, from the end of the first fifth of the studies to the last's
+cpu_s_per_study : of all screening processes together, between the ends of the first and the last fifth of the studies
 cores_used : by each screening process in the mean over its life, of the one that it should compute on
 bookkeeping : what one driver can keep up with: `--rows` made-up studies are listed, begun and ended in store and log,
     as the driver does it but without workers; milliseconds a study, and bytes of store and log
@@ -158,8 +158,8 @@ def _cpu_s_per_study(out: Path, processor: list[tuple[float, float]]) -> float:
     ends = [datetime.fromisoformat(line["at"]).timestamp() for line in lines if line["event"] == "study ended"]
     first = len(ends) // 5
     times, seconds = ([pair[n] for pair in processor] for n in (0, 1))
-    spent = np.interp([ends[first], ends[-1]], times, seconds)
-    return round(float(spent[1] - spent[0]) / (len(ends) - 1 - first), 3)
+    spent = np.interp([ends[first], ends[-1 - first]], times, seconds)
+    return round(float(spent[1] - spent[0]) / (len(ends) - 1 - 2 * first), 3)
 
 
 def _processes(pid: int) -> list[psutil.Process]:
