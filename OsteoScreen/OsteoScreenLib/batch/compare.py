@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from ..results import BONE_STATUSES
 from .export import whole_file
-from .pages import report_link, write_page
+from .pages import report_link, setting_words, write_page
 from .store import ResultSet
 from .study import State, StudyRow
 
@@ -288,4 +288,4 @@ def _made_with(one: ResultSet) -> Iterator[tuple[str, str]]:
     for bundle in one.bundles:
         yield f"{bundle['role']} bundle", f"{bundle['name']} {bundle['version']} ({bundle['sha256'][:12]}…)"
     yield from ((name, str(version)) for name, version in one.versions.items())
-    yield from ((name, Path(str(value)).name or "none") for name, value in one.settings.items())
+    yield from ((name, setting_words(value)) for name, value in one.settings.items())

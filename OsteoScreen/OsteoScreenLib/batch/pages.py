@@ -7,7 +7,7 @@ import hashlib
 import os
 from datetime import datetime, timezone
 from functools import lru_cache
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from jinja2 import Environment
@@ -86,3 +86,12 @@ def share(part: int, whole: int) -> str:
     if 99 < percent < 100:
         return "> 99 %"
     return f"{percent:.0f} %"
+
+
+def setting_words(value: Any) -> str:
+    """A setting in short; of a path only its last part, for folders are named after people."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(str, value)) or "none"
+    return (PurePath(value).name if isinstance(value, str) else str(value)) if value not in (None, "") else "none"

@@ -7,7 +7,7 @@ import os
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Any
 
 from ..densitometry.bmd import NORMAL_ABOVE_MG_CM3, OSTEOPOROSIS_BELOW_MG_CM3
@@ -16,7 +16,7 @@ from ..reports.phrases import check_name, joined, number
 from ..request import LEVEL_NAMES
 from ..results import BONE_STATUSES
 from .distributions import SEXES, Classes, Values, age_words, group_of, histogram, quantile
-from .pages import report_link, write_page
+from .pages import report_link, setting_words, write_page
 from .reasons import reason_of
 from .store import ResultSet
 from .study import State, StudyRow
@@ -45,7 +45,9 @@ def write_summary(rows: Iterable[StudyRow], result_set: ResultSet, path: str | o
 
 
 def _about(result_set: ResultSet) -> dict[str, Any]:
-    settings = {name: _name(value) for name, value in result_set.settings.items() if value not in (None, "", [], False)}
+    settings = {
+        name: setting_words(value) for name, value in result_set.settings.items() if value not in (None, "", [], False)
+    }
     states = [(state, state.value.partition(" ")[0]) for state in State if state is not State.RUNNING]
     named = {
         "needs_levels": State.NEEDS_LEVELS,
@@ -54,15 +56,6 @@ def _about(result_set: ResultSet) -> dict[str, Any]:
         "seen_at_once": _SEEN_AT_ONCE,
     }
     return {"settings": settings, "states": states, "sexes": SEXES, **named}
-
-
-def _name(value: Any) -> str:
-    """A setting in short; of a path only its last part, for folders are named after people."""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, (list, tuple)):
-        return ", ".join(map(str, value))
-    return PurePath(value).name if isinstance(value, str) else str(value)
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,9 @@ import pytest
 from batch_pages import checked, filled_store
 from batch_rows import rows, screened
 
-from OsteoScreenLib.batch.compare import agreement, compare, differences
+from OsteoScreenLib.batch.compare import agreement, compare, differences, write_comparison_page
 from OsteoScreenLib.batch.overview import write_comparison
+from OsteoScreenLib.batch.store import ResultSet
 from OsteoScreenLib.batch.study import BatchStudy, State, StudyRow
 from OsteoScreenLib.errors import InputError, UsageError
 from OsteoScreenLib.results import BONE_STATUSES
@@ -86,6 +87,17 @@ def test_discarded_results_are_compared_with_nothing():
     discarded = dataclasses.replace(row, measures={**row.measures, "status": "discarded"})
     found = compare([row], [discarded])
     assert found.bmd is None and found.classes("class").total == 0 and found.pairs[0].is_changed
+
+
+def test_settings_that_differ_are_told_in_words_and_without_folders(tmp_path):
+    settings = {"force": True, "write": ["csv", "pdf"], "calibration": "/home/DOE^JANE/ax17.json", "device": "cpu"}
+    before = ResultSet("set-1", "1", "2026-01-02T03:04:05+00:00", settings, {}, [])
+    after = ResultSet("set-2", "2", before.begun, {"force": False, "write": [], "device": "cpu"}, {}, [])
+    text, _ = checked(write_comparison_page(compare([], []), before, after, tmp_path / "compare.html"))
+    assert "<dt>force</dt><dd>first: yes<br>second: no</dd>" in text
+    assert "<dt>write</dt><dd>first: csv, pdf<br>second: none</dd>" in text
+    assert "<dt>calibration</dt><dd>first: ax17.json<br>second: none</dd>" in text
+    assert "<dt>device</dt>" not in text and "DOE" not in text
 
 
 def test_two_sets_of_a_store_make_a_page_and_a_table(tmp_path):
