@@ -27,8 +27,8 @@ def main() -> int:
     """Start the workers, run the batch on them, end them; returns the batch's exit code."""
     arguments = _arguments()
     with _closing(_cluster(arguments)) as cluster:
-        # They would show a job that the queue refuses as a traceback; here it is a sentence.
-        for name in ("tornado.application", "asyncio"):
+        # They speak of tasks and, where the queue refuses a job, in tracebacks; the driver and `main` have sentences.
+        for name in ("distributed", "tornado.application", "asyncio"):
             logging.getLogger(name).setLevel(logging.CRITICAL + 1)
         if arguments.dry_run:
             print(cluster.job_script())
