@@ -152,7 +152,7 @@ def test_a_scan_that_was_missed_before_any_was_found_is_asked_for_again(tmp_path
 @pytest.mark.parametrize("count", [1, 12, 300])
 def test_where_no_scan_is_there_the_batch_stops_and_fails_none(tmp_path, count):
     workers, rows, problem = drive(tmp_path, lambda order, _: troubled(Trouble.MISSING, "It is not there."), count)
-    assert isinstance(problem, InputError) and "is their share mounted?" in str(problem)
+    assert isinstance(problem, InputError) and f"is {'its' if count == 1 else 'their'} share mounted?" in str(problem)
     assert states(rows) == {"waiting": count}
     assert len(workers.sent) <= 104
 
