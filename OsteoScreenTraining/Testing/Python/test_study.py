@@ -101,6 +101,7 @@ def test_every_table_and_figure_is_there_in_every_form(study):
     shown = set(re.findall(r'(?:href|src)="(?:tables|figures)/([\w.-]+)"', page))
     assert shown >= {f"{name}.csv" for name in TABLES} | {f"{name}.png" for name in FIGURES}
     assert "there are no such people" in page
+    assert page.count("Se: sensitivity") == page.count(">Se</th>") + 1  # the paper's numbers have it in their rows
     for name in TABLES:
         with open(study / "tables" / f"{name}.csv", newline="", encoding="utf-8") as file:
             assert len(list(csv.DictReader(file))) == len(table(study, name)) > 0

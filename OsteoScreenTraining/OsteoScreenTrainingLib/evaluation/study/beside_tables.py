@@ -13,7 +13,7 @@ from ..paper import Model, paper
 from ..statistics.delong import auc_with_interval
 from ..statistics.ideal_observer import expected_aucs
 from ..tables import fixed, p_value, with_interval
-from .model_tables import RATES, SHORT_RATES, WORDS, score
+from .model_tables import RATES, RATES_MEAN, SHORT_RATES, WORDS, score
 from .results import MAIN, StudyResults
 from .study_table import Row, StudyTable
 
@@ -97,10 +97,10 @@ def hu_table(results: StudyResults) -> StudyTable:
         "Published thresholds of L1 HU, as tests for osteoporosis",
         ["threshold_hu", *(f"{rate}{end}" for rate in RATES for end in ("", "_low", "_high")), "source"],
         values,
-        ["L1 at most", "there", "Se", "Sp", "PPV", "NPV", "Ac"],
+        ["L1 at most", "there", *SHORT_RATES],
         rows,
-        "HU as measured, on whichever scanner. The thresholds were set against DXA; the reference here is QCT. "
-        + " ".join(f"{' and '.join(numbers)} HU: {whose}." for whose, numbers in sources.items()),
+        f"{RATES_MEAN} HU as measured, on whichever scanner. The thresholds were set against DXA; the reference here "
+        "is QCT. " + " ".join(f"{' and '.join(numbers)} HU: {whose}." for whose, numbers in sources.items()),
     )
 
 
@@ -178,7 +178,7 @@ def paper_table(results: StudyResults) -> StudyTable:
         values,
         ["", "the paper", "here"],
         rows,
-        "The paper gives intervals for AUC only. "
+        f"{RATES_MEAN} The paper gives intervals for AUC only. "
         + ("Its subjects are people, ours are simulated." if results.simulated else ""),
     )
 

@@ -22,6 +22,8 @@ from .study_table import Row, StudyTable
 WORDS = {"model1": "Model 1", "model2": "Model 2"}
 RATES = ("sensitivity", "specificity", "ppv", "npv", "accuracy")
 SHORT_RATES = ("Se", "Sp", "PPV", "NPV", "Ac")
+#: For the note under a table that has the short ones.
+RATES_MEAN = "Se: sensitivity; Sp: specificity; PPV, NPV: positive and negative predictive value; Ac: accuracy."
 
 
 def score(classifier: Classifier, part: str) -> BoneStatusScore:
@@ -56,7 +58,7 @@ def table_3(results: StudyResults, youden: bool = False) -> StudyTable:
         values,
         ["model", "part", "class", "AUC (95 % CI)", *SHORT_RATES],
         rows,
-        "AUC with DeLong's 95 % CI; rates with Wilson's in the CSV.",
+        f"AUC with DeLong's 95 % CI; rates with Wilson's in the CSV. {RATES_MEAN}",
     )
 
 
