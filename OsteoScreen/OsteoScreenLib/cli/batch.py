@@ -194,7 +194,10 @@ def _again(words: str | None) -> list[State]:
 
 def _check(arguments: argparse.Namespace) -> None:
     from ..batch.settings import MOST_IN_FLIGHT
+    from .output import refuse_overwriting
 
+    # Its own files beside the scans are no scans, but an archive stays as it was given.
+    refuse_overwriting(arguments.output, [], [arguments.manifest])
     if arguments.workers is not None and arguments.scheduler is not None:
         raise UsageError("--workers starts processes here, and --scheduler uses a cluster that runs; give one of them.")
     if arguments.workers is not None and not 1 <= arguments.workers <= _MOST_WORKERS:

@@ -72,3 +72,9 @@ def test_what_cannot_be_is_one_sentence(tmp_path, capsys, words, code):
     assert main(["batch-pages", str(tmp_path / "out"), *words]) == code
     said = capsys.readouterr()
     assert said.out == "" and said.err.startswith("osteoscreen: ") and said.err.count("\n") == 1
+
+
+def test_nothing_is_written_among_the_scans(tmp_path, capsys):
+    assert main(["batch", str(tmp_path), "-o", str(tmp_path / ".")]) == 2
+    assert "is the folder of an input; name another folder with -o." in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
