@@ -218,6 +218,12 @@ def test_the_outlines_on_the_chest_ct_are_those_drawn_by_hand(acrin, drawn, bund
     assert np.mean(np.abs(differences)) <= 6, np.round(differences, 1)
 
 
+@pytest.mark.parametrize(("z_mm", "expected"), [(-275.2, "warn"), (-291.5, "pass"), (-311.1, "warn"), (-330.7, "pass")])
+def test_a_slice_between_two_bodies_is_noticed_on_the_chest_ct(acrin, bundle, z_mm, expected):
+    result = screen(ScreeningRequest(acrin / "dicom", l1=f"{z_mm}", force=True, device="cpu")).result
+    assert {check.check: check.outcome for check in result.eligibility}["endplates_L1"] == expected
+
+
 def test_a_scan_with_empty_uids_contrast_and_the_scanners_calibration(shared_data, bundle, tmp_path):
     scan = shared_data / "totalsegmentator-dicom"
     refused = run_screen(scan, "--l1=#10", "-o", tmp_path / "refused", code=3)

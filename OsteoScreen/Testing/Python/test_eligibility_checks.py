@@ -303,3 +303,12 @@ def test_a_disc_has_no_wall_of_cortex(walled_degrees, source, expected):
     hu = np.where(ndimage.binary_dilation(mask, iterations=8) & ~mask, np.float32(90), hu)
     hu = np.where(near & (angle < walled_degrees), np.float32(500), hu).astype(np.float32)
     assert judged("cortex", hu, mask, roi(mask_source=source)) == expected
+
+
+@pytest.mark.parametrize(("band_hu", "expected"), [(0, "pass"), (100, "pass"), (250, "warn"), (-200, "warn")])
+def test_an_endplate_in_the_slice_is_noticed(band_hu, expected):
+    hu, mask = outlined()
+    middle = int(np.nonzero(mask)[0].mean())
+    hu = hu + np.random.default_rng(1).normal(0, 40, hu.shape).astype(np.float32)
+    hu[middle : middle + 12] += band_hu  # as wide as the slice of a leaning endplate
+    assert judged("endplates", hu, mask, roi()) == expected
