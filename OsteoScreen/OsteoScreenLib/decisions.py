@@ -71,7 +71,10 @@ def corrected(
     changes = [f"level {name}" for name in _moved(new, old)]
     changes += [f"outline {name}" for name in new.levels if name in outlines]
     if not changes:
-        raise UsageError("Nothing differs from the result as it is; accept it, or give another level or outline.")
+        raise UsageError(
+            "Nothing differs from the result as it is: the levels lie on the slices that were measured. Accept it, or "
+            "give another slice or outline."
+        )
     decision = _decision("corrected", by, at, comment, changes)
     kept = replace(new, identity=old.identity, follow_up=new.follow_up or old.follow_up, **_counted(new, old))
     return _decided(_signed(kept), decision, old.decisions)

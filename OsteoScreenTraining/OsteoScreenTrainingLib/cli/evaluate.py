@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ..evaluation.segmentation import SegmentationScore
 
 NAME = "evaluate"
-HELP = "score a model bundle on annotated data: table, summary and pictures, worst first"
+HELP = "Score a model bundle on annotated data: table, summary and pictures, worst first."
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

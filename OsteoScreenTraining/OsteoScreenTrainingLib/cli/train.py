@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ..training.task import Task
 
 NAME = "train"
-HELP = "train a network on a data set and export it as a model bundle"
+HELP = "Train a network on a data set and export it as a model bundle."
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
