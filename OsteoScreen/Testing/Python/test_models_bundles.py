@@ -12,6 +12,10 @@ import pytest
 import torch
 from safetensors.torch import load, save
 from trial_bundle import ARCHITECTURE, DESCRIPTION, describe
+from trial_bundle import own_bundles as own_bundles
+from trial_bundle import saved_trial as saved_trial
+from trial_bundle import trial as trial
+from trial_bundle import trial_network as trial_network
 
 from OsteoScreenLib import models
 from OsteoScreenLib.errors import BundleError

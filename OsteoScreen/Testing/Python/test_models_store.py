@@ -8,6 +8,10 @@ from pathlib import Path
 import pytest
 from tiny_classifier import write_tiny_classifier
 from trial_bundle import describe
+from trial_bundle import own_bundles as own_bundles
+from trial_bundle import saved_trial as saved_trial
+from trial_bundle import trial as trial
+from trial_bundle import trial_network as trial_network
 
 from OsteoScreenLib import models
 from OsteoScreenLib.errors import BundleError, UsageError
