@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
+import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -32,3 +35,24 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"the real CT is not on this machine: no {folder}")
     return folder
+
+
+@pytest.fixture(scope="session")
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., bytes]:
+    """Return what runs Chromium without a screen, in a new profile, and returns what it printed; or skip."""
+    names = ("chromium", "chromium-browser", "google-chrome", "chrome")
+    program = next((found for found in map(shutil.which, names) if found), None)
+    if program is None:
+        pytest.skip("no Chromium on this machine")
+
+    def run(*arguments: str) -> bytes:
+        profile = tmp_path_factory.mktemp("profile")
+        command = [
+            program, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+            "--disable-background-networking", "--disable-component-update", "--disable-sync", "--hide-scrollbars",
+            f"--user-data-dir={profile}", *arguments,
+        ]  # fmt: skip
+        environment = {**os.environ, "HOME": str(profile)}
+        return subprocess.run(command, capture_output=True, timeout=300, check=True, env=environment).stdout
+
+    return run

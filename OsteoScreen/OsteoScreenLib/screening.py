@@ -71,21 +71,23 @@ class Screening:
         levels = self.pictures.levels.items()
         return {name: (shown.slice_index, shown.mask) for name, shown in levels if shown.mask is not None}
 
-    def add_sagittal(self, most_slices: int, progress: Progress = silent) -> None:
+    def add_sagittal(self, most_slices: int, progress: Progress = silent) -> InputError | None:
         """Add the sagittal view through the outlined bodies, decoding at most ``most_slices`` slices for it.
 
         It is not part of screening itself, because it is for the reader alone and costs more slices than the
         measurement does. Nothing happens where no level was outlined, or the scan has a single slice; a slice that
-        cannot be decoded costs the view, and is a warning.
+        cannot be decoded costs the view, and is a warning. Returns what it was that cost the view.
         """
         if not self.result.roi or self.ct.geometry.shape[0] < 2:
-            return
+            return None
         from .sagittal import sagittal_view
 
         try:
             self.pictures = replace(self.pictures, sagittal=sagittal_view(self.ct, self.result, most_slices, progress))
         except InputError as error:
             self.result.eligibility.append(Check("sagittal_view", "warn", f"There is no sagittal view: {error}"))
+            return error
+        return None
 
     def add_spine_view(self) -> None:
         """Add the curved view of the spine with the vertebrae's names, where levels were suggested."""

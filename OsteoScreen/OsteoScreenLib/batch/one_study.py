@@ -101,7 +101,9 @@ def _written(order: Order, scan: inputs.ScanPlace) -> ScreeningResult:
     screening = screen(_request(order, scan.path))
     _check_bundles(order, screening.result)
     scan.name_source(screening.result)
-    screening.add_sagittal(SAGITTAL_SLICES)
+    unseen = screening.add_sagittal(SAGITTAL_SLICES)
+    if unseen is not None and (inputs.missing_input(order.study) or inputs.is_lost(unseen)):
+        raise unseen  # it is the share that is gone, not a slice that is damaged: the study has its view later
     screening.add_spine_view()
     with order.place.writing() as folder:
         write_screening(screening, folder, chosen_kinds(order.settings.write))

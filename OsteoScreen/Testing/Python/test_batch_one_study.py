@@ -13,7 +13,9 @@ import pytest
 import SimpleITK as sitk
 from phantom_ct import CENTRES, make_phantom
 from tiny_bundle import write_tiny_bundle
+from written_study import write_study
 
+from OsteoScreenLib import sagittal
 from OsteoScreenLib.batch.one_study import screen_order
 from OsteoScreenLib.batch.outcome import Order, Outcome, Trouble
 from OsteoScreenLib.batch.publish import prepare_set
@@ -154,3 +156,22 @@ def test_a_study_whose_levels_cannot_be_suggested_needs_levels(counting, tmp_pat
     found = ask(uncertain)
     assert (found.state, found.kind) == (State.NEEDS_LEVELS, "level_suggestion")
     assert found.reason.startswith("L1 could not be suggested.")
+
+
+def test_a_scan_that_vanishes_before_its_sagittal_view_is_read_again_later(scan, tmp_path, monkeypatch):
+    study, away = write_study(tmp_path / "study"), tmp_path / "elsewhere"
+    order = order_of(scan, tmp_path / "out", ct=str(study.series))
+
+    def vanishing(*arguments):
+        study.series.rename(away)
+        return seen(*arguments)
+
+    seen = sagittal.sagittal_view
+    monkeypatch.setattr(sagittal, "sagittal_view", vanishing)
+    outcome = ask(replace(order, witnesses=(str(study.series),)))
+    assert outcome.trouble is Trouble.GONE
+    assert order.place.finished() is None
+    away.rename(study.series)
+    monkeypatch.undo()
+    assert ask(order).state is State.SCREENED
+    assert "sagittal_view" not in {check.check for check in order.place.finished().eligibility}

@@ -6,10 +6,7 @@ import html
 import http.server
 import io
 import json
-import os
 import re
-import shutil
-import subprocess
 import threading
 from pathlib import Path
 
@@ -60,26 +57,6 @@ def test_contrast_of_text_is_enough(scheme: str) -> None:
 
 
 # -- in a real browser
-
-
-@pytest.fixture(scope="module")
-def chromium(tmp_path_factory: pytest.TempPathFactory):
-    names = ("chromium", "chromium-browser", "google-chrome", "chrome")
-    program = next((found for found in map(shutil.which, names) if found), None)
-    if program is None:
-        pytest.skip("no Chromium on this machine")
-
-    def run(*arguments: str) -> bytes:
-        profile = tmp_path_factory.mktemp("profile")
-        command = [
-            program, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-            "--disable-background-networking", "--disable-component-update", "--disable-sync", "--hide-scrollbars",
-            f"--user-data-dir={profile}", *arguments,
-        ]  # fmt: skip
-        environment = {**os.environ, "HOME": str(profile)}
-        return subprocess.run(command, capture_output=True, check=True, timeout=300, env=environment).stdout
-
-    return run
 
 
 PROBE = """<script>addEventListener("load", () => {

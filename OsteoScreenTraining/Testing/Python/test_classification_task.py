@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import shutil
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,28 +14,13 @@ from tiny_bundle import write_tiny_bundle
 from OsteoScreenLib.errors import UsageError
 from OsteoScreenTrainingLib.datasets.folder import DataSet
 from OsteoScreenTrainingLib.datasets.inclusion import include
-from OsteoScreenTrainingLib.datasets.splits import load_split, random_split
-from OsteoScreenTrainingLib.training.classification_task import ClassificationTask
+from OsteoScreenTrainingLib.datasets.splits import random_split
 from OsteoScreenTrainingLib.training.config import defaults, from_dict, merged, to_dict
 from OsteoScreenTrainingLib.training.tasks import open_task
+from Testing.Python.training_runs import of_part, task_of
 
 CPU = torch.device("cpu")
 WHOLE = slice(None)
-
-
-def _task(values, folder) -> ClassificationTask:
-    task = open_task(from_dict(values), [folder])
-    assert isinstance(task, ClassificationTask)
-    return task
-
-
-def _of_part(folder, part, split="random"):
-    return load_split(DataSet(folder), split).parts[part]
-
-
-def _log(run: Path) -> list[dict[str, str]]:
-    with open(run / "log.csv", newline="") as file:
-        return list(csv.DictReader(file))
 
 
 # -- the configuration
@@ -75,9 +58,9 @@ def test_it_keeps_to_its_parts_of_the_split(subject_set, tiny_classification, mo
     asked: list[str] = []
     read = DataSet.slice_index
     monkeypatch.setattr(DataSet, "slice_index", lambda self, n, level: asked.append(n) or read(self, n, level))
-    task = _task(tiny_classification(), subject_set)
-    assert set(asked) == {*_of_part(subject_set, "training"), *_of_part(subject_set, "validation")}
-    assert task.size == len(_of_part(subject_set, "training"))
+    task = task_of(tiny_classification(), subject_set)
+    assert set(asked) == {*of_part(subject_set, "training"), *of_part(subject_set, "validation")}
+    assert task.size == len(of_part(subject_set, "training"))
     seen = [task._epochs[position] for position in range(2 * task.size)]
     assert sorted(seen[: task.size]) == sorted(seen[task.size :]) == list(range(task.size))
     assert seen[: task.size] != seen[task.size :]
@@ -85,18 +68,18 @@ def test_it_keeps_to_its_parts_of_the_split(subject_set, tiny_classification, mo
 
 def test_without_a_named_split_it_parts_at_random_and_leaves_a_test_part(cohort, subject_set, tiny_classification):
     values = tiny_classification(validation={"split_seed": 3})
-    task = _task(values, subject_set)
+    task = task_of(values, subject_set)
     assert task.split == random_split(include(DataSet(subject_set)).included, 3)
     # The cohort has too few of a class for any split, which is said, and not worked around.
     with pytest.raises(UsageError, match="would have no subject with"):
-        _task(values, cohort)
+        task_of(values, cohort)
 
 
 def test_fewer_subjects_are_among_more(subject_set, tiny_classification):
-    names = {most: _task(tiny_classification(most=most), subject_set)._training[0].names for most in (3, 8, 0)}
+    names = {most: task_of(tiny_classification(most=most), subject_set)._training[0].names for most in (3, 8, 0)}
     assert [len(names[most]) for most in (3, 8)] == [3, 8]
     assert set(names[3]) < set(names[8]) < set(names[0])
-    assert set(_task(tiny_classification(most=8, seed=2), subject_set)._training[0].names) != set(names[8])
+    assert set(task_of(tiny_classification(most=8, seed=2), subject_set)._training[0].names) != set(names[8])
 
 
 def test_one_scanner_can_be_kept_to(make_subject_set, subjects_of, tiny_classification, tmp_path):
@@ -106,36 +89,36 @@ def test_one_scanner_can_be_kept_to(make_subject_set, subjects_of, tiny_classifi
     ]
     folder = make_subject_set(tmp_path / "set", subjects)
     values = tiny_classification({"scanner": "TWO"}, validation={"split_seed": 1})
-    task = _task(values, folder)
+    task = task_of(values, folder)
     of = {subject.subject: subject.scanner for subject in subjects}
     assert {of[name] for slices in (*task._training, task._validation) for name in slices.names} == {"TWO"}
     with pytest.raises(UsageError, match=r"No subject is left for training; check .* classification\.scanner"):
-        _task(tiny_classification({"scanner": "THREE"}, validation={"split_seed": 1}), folder)
+        task_of(tiny_classification({"scanner": "THREE"}, validation={"split_seed": 1}), folder)
 
 
 def test_who_has_no_outline_is_left_out_and_named_in_the_bundle(subject_set, tiny_classification, tmp_path):
     folder = shutil.copytree(subject_set, tmp_path / "own")
     data = DataSet(folder)
-    gone = _of_part(folder, "training")[2], _of_part(folder, "validation")[0]
+    gone = of_part(folder, "training")[2], of_part(folder, "validation")[0]
     masks = np.load(folder / "slices" / "masks.npy")
     for name in gone:
         masks[data.slice_index(name, "L2")] = 0
     np.save(folder / "slices" / "masks.npy", masks)
-    task = _task(tiny_classification(), folder)
+    task = task_of(tiny_classification(), folder)
     assert task.without_outline == list(gone)
     said = task.bundle_description(task.make_network().eval())["training"]["data"]
     assert said.endswith(f"; left out without an outline: {gone[0]}, {gone[1]}")
     one = tiny_classification(
         {"model": "model2"}, network={"name": "study_classifier", "parameters": {"in_channels": 1, "base_width": 2}}
     )
-    assert _task(one, folder).without_outline == []
+    assert task_of(one, folder).without_outline == []
 
 
 @pytest.mark.parametrize(("model", "channels"), [("model1", 1), ("model2", 2)])
 def test_channels_that_are_not_the_levels_are_refused(subject_set, tiny_classification, model, channels):
     network = {"name": "study_classifier", "parameters": {"in_channels": channels, "base_width": 2}}
     with pytest.raises(UsageError, match=f"in_channels must be {3 - channels} for classification.model '{model}'"):
-        _task(tiny_classification({"model": model}, network=network), subject_set)
+        task_of(tiny_classification({"model": model}, network=network), subject_set)
 
 
 def test_several_data_sets_are_refused(subject_set, tiny_classification):
@@ -147,7 +130,7 @@ def test_several_data_sets_are_refused(subject_set, tiny_classification):
 
 
 def test_the_target_is_the_class_of_the_reference(subject_set, tiny_classification):
-    task = _task(tiny_classification(), subject_set)
+    task = task_of(tiny_classification(), subject_set)
     batch = task.load(0, WHOLE)
     inputs, target = task.prepare(batch, CPU)
     assert inputs.shape == (8, 2, 32, 32)
@@ -168,7 +151,7 @@ def test_soft_labels_are_the_chance_of_each_class_under_the_references_error(
     folder = make_subject_set(tmp_path / "set", subjects)
     by_sd = {}
     for sd in (0.0, 1e-6, 10.0):
-        task = _task(tiny_classification({"label_sd_mg_cm3": sd}, validation={"split_seed": 1}), folder)
+        task = task_of(tiny_classification({"label_sd_mg_cm3": sd}, validation={"split_seed": 1}), folder)
         by_sd[sd] = task._target([subject.subject for subject in subjects]).numpy()
         np.testing.assert_allclose(by_sd[sd].sum(1), 1, atol=1e-6)
         assert (by_sd[sd] >= 0).all()
@@ -184,7 +167,9 @@ def test_soft_labels_are_the_chance_of_each_class_under_the_references_error(
 
 
 def test_weights_make_the_classes_alike_in_the_loss_and_are_undone_in_the_outputs(subject_set, tiny_classification):
-    plain, balanced = (_task(tiny_classification({"class_weights": how}), subject_set) for how in ("none", "balanced"))
+    plain, balanced = (
+        task_of(tiny_classification({"class_weights": how}), subject_set) for how in ("none", "balanced")
+    )
     statuses = plain._statuses(plain._training[0].names)
     counts = np.bincount(statuses)
     assert counts.max() > counts.min()
@@ -207,11 +192,11 @@ def test_weights_make_the_classes_alike_in_the_loss_and_are_undone_in_the_output
 
 def test_a_batch_follows_from_seed_and_step_alone(subject_set, tiny_classification):
     def batch(step, part=WHOLE, task=None, **values):
-        own = task or _task(tiny_classification(**values), subject_set)
+        own = task or task_of(tiny_classification(**values), subject_set)
         return own.prepare(own.load(step, part), CPU)
 
     whole, target = batch(3)
-    task = _task(tiny_classification(), subject_set)
+    task = task_of(tiny_classification(), subject_set)
     for step in (0, 7, 3):
         again = batch(step, task=task)
     assert torch.equal(whole, again[0]) and torch.equal(target, again[1])
@@ -226,10 +211,10 @@ def test_with_both_kinds_of_outlines_it_sees_either(subject_set, tiny_classifica
     # Bodies of osteoporosis are too dark for the hand-made network: their subjects have a drawn outline only.
     bundle = write_tiny_bundle(tmp_path / "bundle")
     values = tiny_classification({"masks": "both", "segmentation_model": str(bundle)})
-    task = _task(values, folder)
+    task = task_of(values, folder)
     predicted, drawn = task._training
     assert predicted.names == drawn.names
-    assert set(task.without_outline) >= {n for n in _of_part(folder, "training") if DataSet(folder).subject(n).bmd < 80}
+    assert set(task.without_outline) >= {n for n in of_part(folder, "training") if DataSet(folder).subject(n).bmd < 80}
     found = []
     for step in range(12):
         batch = task.load(step, slice(0, 1))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import os
 import signal
 from pathlib import Path
@@ -18,29 +17,14 @@ from OsteoScreenLib.errors import InputError, UsageError
 from OsteoScreenLib.models import load_bundle
 from OsteoScreenLib.results import Calibration
 from OsteoScreenTrainingLib.datasets.folder import LEVELS, DataSet
-from OsteoScreenTrainingLib.datasets.splits import load_split
 from OsteoScreenTrainingLib.training.classification_task import ClassificationTask
 from OsteoScreenTrainingLib.training.config import from_dict, save_config
 from OsteoScreenTrainingLib.training.export import export_bundle
 from OsteoScreenTrainingLib.training.tasks import open_task
+from Testing.Python.training_runs import log_of, of_part, task_of
 
 CPU = torch.device("cpu")
 WHOLE = slice(None)
-
-
-def _task(values, folder) -> ClassificationTask:
-    task = open_task(from_dict(values), [folder])
-    assert isinstance(task, ClassificationTask)
-    return task
-
-
-def _of_part(folder, part, split="random"):
-    return load_split(DataSet(folder), split).parts[part]
-
-
-def _log(run: Path) -> list[dict[str, str]]:
-    with open(run / "log.csv", newline="") as file:
-        return list(csv.DictReader(file))
 
 
 # -- whole trainings
@@ -70,7 +54,7 @@ def test_it_learns_and_its_bundle_says_the_same(subject_set, tiny_classification
     values["network"]["parameters"]["base_width"] = 4
     command = ["train", "classification", "--data", str(subject_set), "-o", str(tmp_path / "run")]
     assert main([*command, "--config", _save(values, tmp_path / "config.json")]) == 0, capsys.readouterr().err
-    rows = _log(tmp_path / "run")
+    rows = log_of(tmp_path / "run")
     # Chance is log 3; the most frequent class alone reaches an accuracy of a half.
     assert float(rows[-1]["val_log_loss"]) < 0.8
     assert float(rows[-1]["val_accuracy"]) >= 0.75
@@ -85,7 +69,7 @@ def test_it_learns_and_its_bundle_says_the_same(subject_set, tiny_classification
     assert {m["name"] for m in bundle.description["metrics"]} >= {"accuracy", "AUC, osteoporosis against the rest"}
 
     # The task's own outputs, through temperature and weights, are what inference answers: half precision apart.
-    task = _task(values, subject_set)
+    task = task_of(values, subject_set)
     names = task._validation.names
     outputs = task.outputs(bundle.network(CPU), task._validation, CPU, torch.no_grad)
     temperature = bundle.description["postprocessing"].get("temperature", 1.0)
@@ -94,7 +78,7 @@ def test_it_learns_and_its_bundle_says_the_same(subject_set, tiny_classification
 
 
 def test_the_bundle_holds_the_temperature_that_fits_the_validation_subjects(subject_set, tiny_classification):
-    task = _task(tiny_classification(), subject_set)
+    task = task_of(tiny_classification(), subject_set)
     truth = np.eye(3)[task._statuses(task._validation.names)]
     wrong = truth[:, [1, 2, 0]]
 
@@ -121,7 +105,7 @@ def test_a_bundle_without_a_temperature_is_one_too(subject_set, tiny_classificat
     monkeypatch.setattr(
         "OsteoScreenTrainingLib.training.classification_task.fit_temperature", lambda outputs, truth: float("nan")
     )
-    task = _task(tiny_classification({"class_weights": weights}), subject_set)
+    task = task_of(tiny_classification({"class_weights": weights}), subject_set)
     network = task.make_network().eval()
     folder = export_bundle(tmp_path / "bundle", task.bundle_description(network), network, [])
     classifier = Classifier(load_bundle(folder), "cpu")
@@ -163,7 +147,7 @@ def test_stopped_and_resumed_is_the_same_bit_for_bit(
 def test_whole_slices_train_too(subject_set, tiny_classification, tmp_path, capsys):
     values = tiny_classification({"crop_spacing_mm": 0.0, "model": "model2", "hu": "measured"}, steps=2, batch=4)
     values["network"]["parameters"] = {"in_channels": 1, "base_width": 2}
-    task = _task(values, subject_set)
+    task = task_of(values, subject_set)
     assert task.prepare(task.load(0, WHOLE), CPU)[0].shape == (4, 1, 64, 64)
     command = ["train", "classification", "--data", str(subject_set), "-o", str(tmp_path / "run")]
     assert main([*command, "--config", _save(values, tmp_path / "config.json")]) == 0, capsys.readouterr().err
@@ -198,10 +182,10 @@ def test_a_segmentation_on_a_data_set_honours_the_split(subject_set, tiny_config
     values = tiny_config(validation={"split": "random"})
     task = open_task(from_dict(values), [subject_set])
     subject_of = [record.subject for record in task.dataset.records]
-    assert {subject_of[place] for place in task.train} == set(_of_part(subject_set, "training"))
-    assert {subject_of[place] for place in task.held_out} == set(_of_part(subject_set, "validation"))
-    assert len(task.train) == 2 * len(_of_part(subject_set, "training"))
-    test = {place for place, name in enumerate(subject_of) if name in _of_part(subject_set, "test")}
+    assert {subject_of[place] for place in task.train} == set(of_part(subject_set, "training"))
+    assert {subject_of[place] for place in task.held_out} == set(of_part(subject_set, "validation"))
+    assert len(task.train) == 2 * len(of_part(subject_set, "training"))
+    test = {place for place, name in enumerate(subject_of) if name in of_part(subject_set, "test")}
     used = {task.train[task._epochs[position]] for position in range(4 * task.size)}
     assert not used & test and used == set(task.train)
     fewer = open_task(from_dict({**values, "most": 5}), [subject_set])

@@ -7,10 +7,7 @@ import dataclasses
 import html
 import io
 import json
-import os
 import re
-import shutil
-import subprocess
 from collections.abc import Callable
 from html.parser import HTMLParser
 from itertools import pairwise
@@ -313,26 +310,6 @@ def test_what_is_no_p_value_is_refused(p: float) -> None:
 
 
 # -- in a browser
-
-
-@pytest.fixture(scope="module")
-def chromium(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., bytes]:
-    names = ("chromium", "chromium-browser", "google-chrome", "chrome")
-    program = next((found for found in map(shutil.which, names) if found), None)
-    if program is None:
-        pytest.skip("no Chromium on this machine")
-
-    def run(*arguments: str) -> bytes:
-        profile = tmp_path_factory.mktemp("profile")
-        command = [
-            program, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-            "--disable-background-networking", "--disable-component-update", "--disable-sync", "--hide-scrollbars",
-            f"--user-data-dir={profile}", *arguments,
-        ]  # fmt: skip
-        environment = {**os.environ, "HOME": str(profile)}
-        return subprocess.run(command, capture_output=True, timeout=120, check=True, env=environment).stdout
-
-    return run
 
 
 @pytest.mark.parametrize(("scheme", "background"), [("light", (0xF4, 0xF5, 0xF7)), ("dark", (0x10, 0x15, 0x1B))])

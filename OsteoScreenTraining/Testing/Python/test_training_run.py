@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import errno
 import json
 import os
@@ -12,7 +11,6 @@ import socket
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 import torch
@@ -29,6 +27,7 @@ from OsteoScreenTrainingLib.training.prefetch import Prefetcher
 from OsteoScreenTrainingLib.training.processes import Processes
 from OsteoScreenTrainingLib.training.segmentation_task import SegmentationTask
 from OsteoScreenTrainingLib.training.trainer import Trainer
+from Testing.Python.training_runs import log_of
 
 ALONE = Processes(0, 1, torch.device("cpu"))
 
@@ -43,11 +42,6 @@ def _trainer(values, data, run, kind=SegmentationTask, **more):
     return Trainer(from_dict(values), _task(values, data, kind), run, ALONE, **more)
 
 
-def _log(run: Path) -> list[dict[str, str]]:
-    with open(run / "log.csv", newline="") as file:
-        return list(csv.DictReader(file))
-
-
 def test_it_learns_and_exports_what_it_learnt(tiny_config, slice_set, tmp_path, capsys):
     values = tiny_config(
         steps=60, network={"name": "study_segmentation", "parameters": {"base_width": 4}}, validation={"fraction": 0.3}
@@ -57,7 +51,7 @@ def test_it_learns_and_exports_what_it_learnt(tiny_config, slice_set, tmp_path, 
     save_config(from_dict(values), tmp_path / "config.json")
     command = ["train", "segmentation", "--data", str(slice_set), "-o", str(tmp_path / "run")]
     assert main([*command, "--config", str(tmp_path / "config.json")]) == 0
-    rows = _log(tmp_path / "run")
+    rows = log_of(tmp_path / "run")
     losses = [float(row["loss"]) for row in rows if row["loss"]]
     assert losses[-1] < 0.6 * losses[0]
     assert float(rows[-1]["val_dsc_outline"]) > 0.7
@@ -117,7 +111,7 @@ def test_killed_and_resumed_is_the_same_bit_for_bit(tiny_config, slice_set, tmp_
         process.communicate()
     _trainer(values, slice_set, killed).run(resume=True)
     assert_same_checkpoint(straight, killed)
-    assert next(row["loss"] for row in _log(killed) if row["step"] == "10")
+    assert next(row["loss"] for row in log_of(killed) if row["step"] == "10")
     assert [p.name for p in (killed / "checkpoints").glob("step-*")] == ["step-00000010"]
 
 
@@ -310,7 +304,7 @@ def test_two_processes_train_as_one_with_the_same_global_batch(tiny_config, slic
     said = [process.communicate(timeout=1200)[1].decode() for process in started]
     assert [process.returncode for process in started] == [0, 0], said
 
-    losses = [float(_log(tmp_path / name)[0]["loss"]) for name in ("one", "two")]
+    losses = [float(log_of(tmp_path / name)[0]["loss"]) for name in ("one", "two")]
     assert losses[1] == pytest.approx(losses[0], rel=1e-5)
     one, two = (load_checkpoint(find_checkpoint(tmp_path / name))[0]["network"] for name in ("one", "two"))
     for name, value in one.items():

@@ -1,6 +1,6 @@
 """How long the panel takes from Screen to the result, and how long its window does not answer meanwhile.
 
-    .venv/bin/python Testing/benchmark_panel.py [SLICES ...]
+    .venv/bin/python Testing/benchmarks/panel.py [SLICES ...]
 
 In the host of Testing/slicer_host, on the geometric phantom of 512 x 512 pixels; the networks run in the worker
 process, as in Slicer. Times are seconds: ``click`` is the button's own handler, ``longest_gap`` the longest time
@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-TESTING = Path(__file__).resolve().parent
+TESTING = Path(__file__).resolve().parents[1]
 REPEATS = 5
 
 

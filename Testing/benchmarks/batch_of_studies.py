@@ -1,6 +1,6 @@
 """How fast a batch of simulated studies goes, how well a second worker helps, and whether memory and pace stay.
 
-    .venv/bin/python Testing/benchmark_batch.py [--studies 1000] [--scans 20] [--keep FOLDER]
+    .venv/bin/python Testing/benchmarks/batch_of_studies.py [--studies 1000] [--scans 20] [--keep FOLDER]
 
 Simulates ``--scans`` chest CT as DICOM (about 50 MB each) and lists each of them again and again until there are
 ``--studies`` studies, so that disks of any size will do; all but the first reading of a scan then comes from the
@@ -18,7 +18,7 @@ cores_used : by each screening process in the mean over its life, of the one tha
 bookkeeping : what one driver can keep up with: `--rows` made-up studies are listed, begun and ended in store and log,
     as the driver does it but without workers; milliseconds a study, and bytes of store and log
 
-`benchmark_batch_overlap.py` compares one study in hand with several.
+`batch_overlap.py` compares one study in hand with several.
 
 What else runs on the computer is in the figures: `load_before` is the number of processes that wanted a core at the
 start, which should be near 0.
@@ -43,7 +43,7 @@ from typing import Any
 import numpy as np
 import psutil
 
-REPOSITORY = Path(__file__).resolve().parents[1]
+REPOSITORY = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(REPOSITORY / "OsteoScreen"), str(REPOSITORY / "OsteoScreenTraining")]
 
 _CHILD = "OsteoScreenLib.batch.child"

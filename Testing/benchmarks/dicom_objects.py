@@ -1,6 +1,6 @@
 """What the DICOM objects of a screening cost: seconds and bytes of each, and whether dciodvfy finds errors in them.
 
-    .venv/bin/python Testing/benchmark_dicom_objects.py [CT -- L1 [L2]]
+    .venv/bin/python Testing/benchmarks/dicom_objects.py [CT -- L1 [L2]]
 
 Without arguments, of a geometric phantom of 150 slices of 512 x 512 pixels. ``first`` is the first call in a process,
 with what it imports; ``warm`` the median of the following ones; ``cpu`` the processor's time of a warm one, which does

@@ -1,6 +1,6 @@
 """What it gains that each process of a batch has several studies in hand, and that their passes are gathered.
 
-    .venv/bin/python Testing/benchmark_batch_overlap.py [--studies 40] [--workers 2] [--keep FOLDER]
+    .venv/bin/python Testing/benchmarks/batch_overlap.py [--studies 40] [--workers 2] [--keep FOLDER]
 
 Screens the same simulated CT from three places, each with one study in hand and with several, in turns (one, several,
 several, one) so that what else the computer does weighs on both alike:
@@ -30,7 +30,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from benchmark_batch import REPOSITORY, run_batch, simulated
+from batch_of_studies import REPOSITORY, run_batch, simulated
 
 sys.path.append(str(REPOSITORY / "OsteoScreen" / "Testing" / "Python"))
 
