@@ -92,9 +92,16 @@ def running(folder: Path, port: int | None = None) -> Iterator[Orthanc]:
     with (folder / "log.txt").open("wb") as log:
         process = subprocess.Popen([ORTHANC, str(folder / "orthanc.json")], stdout=log, stderr=log)
     server = Orthanc(f"http://127.0.0.1:{port}/dicom-web", f"http://127.0.0.1:{port}")
-    try:
+    with ended_at_last(process):
         _await(server, process, folder / "log.txt")
         yield server
+
+
+@contextmanager
+def ended_at_last(process: subprocess.Popen[bytes]) -> Iterator[None]:
+    """End a server when the context is left, and wait until it has ended."""
+    try:
+        yield
     finally:
         process.terminate()
         try:

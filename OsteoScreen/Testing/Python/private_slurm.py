@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from orthanc_process import free_port
+from orthanc_process import ended_at_last, free_port
 
 _PATIENCE_S = 60.0
 _PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "scancel", "squeue", "sinfo")
@@ -71,15 +71,8 @@ def _short_folder() -> Iterator[str]:
 def _daemon(folder: Path, name: str, *words: str) -> Iterator[None]:
     with (folder / f"{name}.out").open("wb") as log:
         process = subprocess.Popen([program(name) or name, *words], stdout=log, stderr=log)
-    try:
+    with ended_at_last(process):
         yield
-    finally:
-        process.terminate()
-        try:
-            process.wait(_PATIENCE_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
 
 
 def _settings(folder: Path, munge: Path) -> str:
