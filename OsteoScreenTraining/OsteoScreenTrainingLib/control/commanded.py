@@ -24,9 +24,6 @@ def main(arguments: Sequence[str]) -> int:
     """Run ``osteoscreen arguments``; return the exit code."""
     from OsteoScreenLib.cli import main as command_line
 
-    # Whoever was started in a shell's background ignores interrupts, and so would all that he starts.
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
     supervisor = _own_stdin()
     threading.Thread(target=_end_with, args=(supervisor,), name="supervisor", daemon=True).start()
     job = job_folder()
