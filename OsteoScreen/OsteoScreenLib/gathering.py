@@ -52,6 +52,8 @@ class Gatherer:
         self._most = most
         self._requests: defaultdict[Hashable, list[_Request]] = defaultdict(list)
         self._led: set[Hashable] = set()
+        # Their values are there, and their studies have not woken up yet to compute on.
+        self._answered: set[_Request] = set()
 
     def most_on(self, device: torch.device) -> int:
         """Return how many slices may go together on a device; 1 is none."""
@@ -71,6 +73,8 @@ class Gatherer:
                 leads = self._waits(turn, key, request, self.most_on(device))
             if leads:
                 self._lead(turn, key, device)
+        with turn.turns.changed:
+            self._answered.discard(request)
         turn.waited_s -= request.share_s
         if request.error is not None:
             raise request.error
@@ -93,7 +97,8 @@ class Gatherer:
         if not waiting:
             return False
         slices = sum(len(request.inputs) for request in waiting)
-        return slices >= most or turn.turns.is_idle or time.monotonic() - waiting[0].since >= PATIENCE_S
+        nobody_computes = turn.turns.is_idle and not self._answered
+        return slices >= most or nobody_computes or time.monotonic() - waiting[0].since >= PATIENCE_S
 
     def _lead(self, turn: Turn, key: Hashable, device: torch.device) -> None:
         """Run one pass; this thread has its turn."""
@@ -111,6 +116,7 @@ class Gatherer:
             for request, value, error in zip(batch, values, errors, strict=True):
                 request.share_s = seconds * len(request.inputs) / slices
                 request.values, request.error = value, error
+            self._answered.update(batch)
             turn.turns.changed.notify_all()
 
     def _taken(self, key: Hashable, most: int) -> list[_Request]:
