@@ -17,14 +17,6 @@ from ..errors import InputError, UsageError
 #: From DICOM's and ITK's LPS to RAS: the first two axes change sign.
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
-#: Less than the first is rounding of the direction cosines, not a tilted gantry. Endplates themselves lean by up to
-#: about 20 degrees against an untilted slice; slices that lean by more show no body axially.
-NO_TILT_DEG, MOST_TILT_DEG = 0.5, 20.0
-
-#: A gap that could hide the better part of a vertebral body: the level of what lies beyond it is then unsure. Lumbar
-#: bodies are 24 mm high (Panjabi 1992).
-HIDING_GAP_MM = 12.0
-
 
 @dataclass(frozen=True, eq=False)
 class Geometry:
@@ -81,8 +73,15 @@ class Geometry:
         column, row = np.linalg.norm(self.ijk_to_ras[:3, :2], axis=0)
         step = float(self.normal @ self.ijk_to_ras[:3, 2])
         if self.slice_origins is not None:
-            step = float(np.median(np.abs(np.diff(self.slice_origins @ self.normal))))
+            step = float(np.median(self.slice_steps_mm))
         return float(column), float(row), step
+
+    @property
+    def slice_steps_mm(self) -> npt.NDArray[np.float64]:
+        """Distances (slices - 1,) of neighbouring slices along their normal, in mm."""
+        if self.slice_origins is None:
+            return np.full(self.shape[0] - 1, float(self.normal @ self.ijk_to_ras[:3, 2]))
+        return np.abs(np.diff(self.slice_origins @ self.normal))
 
     @property
     def pixel_spacing_mm(self) -> tuple[float, float]:
@@ -93,8 +92,7 @@ class Geometry:
     @property
     def tilt_deg(self) -> float:
         """Angle between the slices' normal and the line through their first pixels; 0 without a gantry tilt."""
-        step = self.ijk_to_ras[:3, 2]
-        return float(np.degrees(np.arccos(np.clip(self.normal @ step / np.linalg.norm(step), -1.0, 1.0))))
+        return stack_tilt_deg(self.normal, self.ijk_to_ras[:3, 2])
 
     def ras(self, i: npt.ArrayLike, j: npt.ArrayLike, k: npt.ArrayLike) -> npt.NDArray[np.float64]:
         """RAS mm (..., 3) of column i, row j, slice k; they broadcast, and may be fractions."""
@@ -151,6 +149,11 @@ class Geometry:
             return (depth - depths[0]) / float(self.normal @ self.ijk_to_ras[:3, 2])
         low = np.clip(np.searchsorted(depths, depth, side="right") - 1, 0, len(depths) - 2)
         return low + (depth - depths[low]) / (depths[low + 1] - depths[low])
+
+
+def stack_tilt_deg(normal: npt.NDArray[np.float64], step: npt.NDArray[np.float64]) -> float:
+    """Angle between the slices' unit ``normal`` and the ``step`` from one slice to the next, both (3,), either way."""
+    return float(np.degrees(np.arccos(np.clip(abs(normal @ step) / np.linalg.norm(step), 0.0, 1.0))))
 
 
 @dataclass(frozen=True)

@@ -174,13 +174,17 @@ def write_tilted(folder, degrees):
     write_series(folder, HU, orientation=orientation, step=np.array([0, 0, 2.0]), GantryDetectorTilt=str(degrees))
 
 
-def test_a_gantry_tilted_too_far_is_refused(tmp_path):
-    """Read from DICOM files as from an array: to screen the one and refuse the other would be two judgements."""
-    write_tilted(tmp_path, 24)
+@pytest.mark.parametrize(("degrees", "expected"), [(0, "pass"), (15, "warn"), (24, "refuse")])
+def test_files_and_the_array_of_their_scan_are_judged_alike(tmp_path, degrees, expected):
+    """To screen the one and refuse the other would be two judgements."""
+    write_tilted(tmp_path, degrees)
     read = open_ct(tmp_path)
-    assert finding(read, "tilt").outcome == "refuse"
-    held = ct_from_array(read.volume(), read.geometry.ijk_to_ras)
-    assert [check.outcome for check in acquisition_checks(held) if check.check == "tilt"] == ["refuse"]
+    assert finding(read, "tilt").outcome == expected
+    held = {check.check: check for check in acquisition_checks(ct_from_array(HU, read.geometry.ijk_to_ras))}
+    for name in ("tilt", "gaps"):
+        found = finding(read, name)
+        assert (held[name].outcome, held[name].message) == (found.outcome, found.message)
+        assert held[name].value == pytest.approx(found.value)
 
 
 def test_tilted_gantry_keeps_true_positions(tmp_path):

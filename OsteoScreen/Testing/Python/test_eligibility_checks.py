@@ -26,10 +26,10 @@ GOOD = Acquisition(
 )
 
 
-def scan(spacing=(0.8, 0.8, 2.0), shear=0.0, findings=(), **said):
+def scan(spacing=(0.8, 0.8, 2.0), shear=0.0, slices=20, findings=(), **said):
     matrix = np.diag([-spacing[0], -spacing[1], spacing[2], 1.0])
     matrix[1, 2] = shear
-    return ct_from_array(np.zeros((20, 8, 8), np.int16), matrix, replace(GOOD, **said), findings=findings)
+    return ct_from_array(np.zeros((slices, 8, 8), np.int16), matrix, replace(GOOD, **said), findings=findings)
 
 
 def outcome(checks, name):
@@ -72,6 +72,7 @@ def outcome(checks, name):
         ("tilt", {"shear": 0.3}, "warn"),
         ("tilt", {"shear": 1.0}, "refuse"),
         ("gaps", {}, "pass"),
+        ("gaps", {"slices": 1}, "warn"),
         ("kernel", {}, "pass"),
         ("kernel", {"kernel": None}, "warn"),
         ("kernel", {"kernel": "B70f"}, "warn"),

@@ -10,7 +10,9 @@ import numpy.typing as npt
 
 from ...errors import InputError
 from ...results import Check
-from ..geometry import HIDING_GAP_MM, LPS_TO_RAS, MOST_TILT_DEG, NO_TILT_DEG
+from .. import slice_places
+from ..geometry import LPS_TO_RAS, stack_tilt_deg
+from ..verdicts import named
 from .header import Frame
 from .series import Stack
 
@@ -19,12 +21,6 @@ _SAME_PLACE_MM = 0.01
 
 #: Rows and columns must be at right angles within this (cosine), and their directions unit vectors within as much.
 _DIRECTION_TOLERANCE = 1e-2
-
-#: Positions may stray this far from an even spacing before each slice keeps its own; headers round to 0.01-0.1 mm.
-_EVEN_TOLERANCE_MM = 0.1
-
-#: A step of more than this times the usual one is a gap.
-_GAP_STEPS = 1.5
 
 #: Where more slices than this part of the scan lie doubled, which of them is measured is arbitrary.
 _FEW_DOUBLES = 0.1
@@ -58,9 +54,13 @@ def place(stack: Stack) -> Placement:
     lps[:3, 0], lps[:3, 1], lps[:3, 2] = row * spacing_column, column * spacing_row, step
     lps[:3, 3] = origins[0]
     even = origins[0] + np.arange(len(frames))[:, None] * step
-    strays = float(np.abs(origins - even).max()) > _EVEN_TOLERANCE_MM
+    strays = float(np.abs(origins - even).max()) > slice_places.EVEN_TOLERANCE_MM
     findings += _pixel_size(spacing_row, spacing_column)
-    findings += [_spacing(origins @ normal), _tilt(step, normal), *_orientation(stack)]
+    findings += [
+        named("gaps", slice_places.gaps(np.diff(origins @ normal))),
+        named("tilt", slice_places.tilt(stack_tilt_deg(normal, step))),
+        *_orientation(stack),
+    ]
     return Placement(frames, LPS_TO_RAS @ lps, origins @ LPS_TO_RAS[:3, :3].T if strays else None, findings)
 
 
@@ -175,37 +175,3 @@ def _orientation(stack: Stack) -> list[Check]:
         return [Check("orientation", "pass", f"The slices are axial, leaning by {lean:.1f} degrees.", round(lean, 1))]
     message = f"The slices lean by {lean:.0f} degrees from the axial plane; take the axial series."
     return [Check("orientation", "refuse", message, round(lean, 1))]
-
-
-def _spacing(depths: npt.NDArray[np.float64]) -> Check:
-    steps = np.diff(depths)
-    if not len(steps):
-        return Check("gaps", "warn", "There is a single slice, so the distance of slices is not known.", None)
-    usual = float(np.median(steps))
-    gaps = steps[steps > _GAP_STEPS * usual]
-    if len(gaps):
-        missing = int(np.round(gaps / usual - 1).sum())
-        widest = float(gaps.max())
-        message = (
-            f"About {missing} slices are missing at {len(gaps)} places (the widest gap is {widest:.1f} mm); "
-            "fetch the complete series."
-        )
-        return Check("gaps", "refuse" if widest > HIDING_GAP_MM else "warn", message, widest)
-    if float(np.abs(steps - usual).max()) > max(_EVEN_TOLERANCE_MM, 0.05 * usual):
-        message = (
-            f"The slices are unevenly spaced, {steps.min():.2f} to {steps.max():.2f} mm; each keeps its own position."
-        )
-        return Check("gaps", "warn", message, float(np.ptp(steps)))
-    return Check("gaps", "pass", f"The slices lie {usual:.2f} mm apart, without gaps.", usual)
-
-
-def _tilt(step: npt.NDArray[np.float64], normal: npt.NDArray[np.float64]) -> Check:
-    tilt = float(np.degrees(np.arccos(np.clip(abs(step @ normal) / np.linalg.norm(step), 0, 1))))
-    if tilt <= NO_TILT_DEG:
-        return Check("tilt", "pass", "The gantry is not tilted.", round(tilt, 2))
-    message = f"The gantry is tilted by {tilt:.1f} degrees"
-    if tilt > MOST_TILT_DEG:
-        message += ", so the slices do not show the bodies axially; give an untilted series."
-        return Check("tilt", "refuse", message, round(tilt, 2))
-    message += ": slices cut the vertebra obliquely, and positions allow for it."
-    return Check("tilt", "warn", message, round(tilt, 2))

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
-
 from ...request import OLDEST_YEARS
-from ..geometry import HIDING_GAP_MM, MOST_TILT_DEG, NO_TILT_DEG
+from .. import slice_places
 from ..kernels import kernel_class
 from .registry import Scan, Verdict, passed, refused, scan_check, warned
 
@@ -27,8 +25,6 @@ _ROUNDING_MM = 0.01
 _USUAL_PIXEL_MM, _LARGEST_PIXEL_MM = (0.3, 1.2), 3.5
 #: Ages in whole years, and at another date of the same examination, differ by so much.
 _SAME_AGE_YEARS = 1.5
-#: Slices further apart than this many times the usual distance are not next to each other.
-_UNEVEN = 1.2
 _NO_AGENT = {"", "NO", "NONE", "N", "0", "NO CONTRAST", "WITHOUT", "UNENHANCED", "NATIVE", "NON CONTRAST"}
 
 
@@ -150,32 +146,14 @@ def pixel_spacing(scan: Scan) -> Verdict:
 
 @scan_check("tilt")
 def tilt(scan: Scan) -> Verdict:
-    """A tilted gantry cuts the body obliquely; judged here where reading did not."""
-    degrees = scan.ct.geometry.tilt_deg
-    value = round(degrees, 2)
-    if degrees <= NO_TILT_DEG:
-        return passed("The gantry is not tilted.", value)
-    message = f"The gantry was tilted by {degrees:.1f} degrees"
-    if degrees <= MOST_TILT_DEG:
-        return warned(f"{message}, so the slices cut the bodies obliquely; look at the outlines closely.", value)
-    return refused(f"{message}, so the slices do not show the bodies axially; give an untilted series.", value)
+    """Of what was not read from DICOM files, whose headers say more than is left of it."""
+    return slice_places.tilt(scan.ct.geometry.tilt_deg)
 
 
 @scan_check("gaps")
 def gaps(scan: Scan) -> Verdict:
-    """Missing slices may hide the middle of a body; judged here where reading did not."""
-    origins = scan.ct.geometry.slice_origins
-    usual = scan.ct.geometry.spacing_mm[2]
-    if origins is None:
-        return passed(f"The slices lie {usual:.2f} mm apart, without gaps.", round(usual, 3))
-    widest = float(np.abs(np.diff(origins @ scan.ct.geometry.normal)).max())
-    value = round(widest, 3)
-    if widest <= _UNEVEN * usual:
-        return passed(f"The slices lie {usual:.2f} mm apart, without gaps.", value)
-    message = f"Slices are missing: two neighbours lie {widest:.1f} mm apart, and the others {usual:.1f} mm"
-    if widest <= HIDING_GAP_MM:
-        return warned(f"{message}; make sure that the levels' own slices are there.", value)
-    return refused(f"{message}, which may hide a body; give the complete series.", value)
+    """Of what was not read from DICOM files, as above."""
+    return slice_places.gaps(scan.ct.geometry.slice_steps_mm)
 
 
 @scan_check("kernel")

@@ -4,39 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from ...results import Check, Level, Outcome, RoiMeasures
+from ...results import Level, RoiMeasures
+from ..verdicts import Verdict, named, passed, refused, warned
 
 if TYPE_CHECKING:
     from ..study import CT
 
-
-@dataclass(frozen=True)
-class Verdict:
-    """What one check found: the outcome, the reason with what to do, and the value judged."""
-
-    outcome: Outcome
-    message: str
-    value: Any = None
-
-
-def passed(message: str, value: Any = None) -> Verdict:
-    """Nothing stands against screening."""
-    return Verdict("pass", message, value)
-
-
-def warned(message: str, value: Any = None) -> Verdict:
-    """The study is screened, and the reader has to know this."""
-    return Verdict("warn", message, value)
-
-
-def refused(message: str, value: Any = None) -> Verdict:
-    """The study must not be screened as it is."""
-    return Verdict("refuse", message, value)
+__all__ = [
+    "PAIR_CHECKS",
+    "SCAN_CHECKS",
+    "SLICE_CHECKS",
+    "LevelPair",
+    "OutlinedSlice",
+    "Scan",
+    "Verdict",
+    "named",
+    "pair_check",
+    "passed",
+    "refused",
+    "scan_check",
+    "slice_check",
+    "warned",
+]
 
 
 @dataclass(frozen=True)
@@ -109,8 +103,3 @@ def pair_check(name: str) -> Callable[[PairCheck], PairCheck]:
         return function
 
     return register
-
-
-def named(name: str, verdict: Verdict) -> Check:
-    """The verdict as the result holds it."""
-    return Check(name, verdict.outcome, verdict.message, verdict.value)
