@@ -6,6 +6,7 @@ It needs neither pytest nor Slicer, so that the tests of both can use it.
 from __future__ import annotations
 
 import json
+import random
 import shutil
 import socket
 import subprocess
@@ -21,6 +22,8 @@ ORTHANC = shutil.which("Orthanc") or "/usr/sbin/Orthanc"
 PLUGIN = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
 USER, PASSWORD = "reader", "s3cret-word"
 _PATIENCE_S = 60.0
+#: Below those that Linux lends to whoever connects (``ip_local_port_range``, from 32768).
+_PORTS = (20_000, 32_000)
 
 
 @dataclass(frozen=True)
@@ -66,10 +69,14 @@ def missing() -> str:
 
 
 def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
+    """A port that nobody has, and that the system gives to nobody by itself before it is used."""
+    while True:
+        with socket.socket() as free:
+            try:
+                free.bind(("127.0.0.1", random.SystemRandom().randrange(*_PORTS)))
+            except OSError:
+                continue
+            return int(free.getsockname()[1])
 
 
 @contextmanager
@@ -119,5 +126,6 @@ def _await(server: Orthanc, process: subprocess.Popen[bytes], log: Path) -> None
             if server.ask("system").ok:
                 return
         except requests.ConnectionError:
-            time.sleep(0.1)
+            pass
+        time.sleep(0.05)
     raise AssertionError(f"Orthanc did not answer within {_PATIENCE_S} s:\n{log.read_text(errors='replace')[-2000:]}")

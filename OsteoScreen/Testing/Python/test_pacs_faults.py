@@ -22,6 +22,7 @@ from OsteoScreenLib.pacs.finding import Wanted, find_studies
 from OsteoScreenLib.pacs.transport import Patience
 
 ENGINE = Path(__file__).resolve().parents[2]
+PATIENCE_S = 120
 
 
 # ---- faults that pass
@@ -154,21 +155,24 @@ def test_a_transfer_can_be_cancelled_and_goes_on_where_it_was(pacs, tmp_path):
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no signals")
 @pytest.mark.parametrize("how", ["SIGINT", "SIGKILL"])
 def test_a_send_that_was_ended_from_outside_goes_on_where_it_was(pacs, tmp_path, how):
+    ended = threading.Event()
+
     def second_waits(request: Request) -> bool:
         if pacs.received:
-            time.sleep(3)
+            ended.wait(PATIENCE_S)
         return False
 
     pacs.fault = second_waits
     command = [sys.executable, "-m", "OsteoScreenLib", "pacs", "send", pacs.url, str(tmp_path / "ct")]
     environment = {**os.environ, "PYTHONPATH": str(ENGINE)}
     process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
-    end = time.monotonic() + 30
+    end = time.monotonic() + PATIENCE_S
     while len(pacs.server.requests) < 2:
         assert process.poll() is None and time.monotonic() < end
         time.sleep(0.01)
     process.send_signal(getattr(signal, how))
-    _, error = process.communicate(timeout=20)
+    _, error = process.communicate(timeout=PATIENCE_S)
+    ended.set()
     if how == "SIGINT":
         assert process.returncode == 130
         assert error.splitlines()[-1].endswith("what was sent stays, and the same command goes on from there.")
@@ -195,7 +199,7 @@ def test_another_thread_can_stop_a_transfer(pacs, tmp_path):
 
     pacs.fault = trickle
     with pacs.connection() as connection:
-        stopper = threading.Thread(target=lambda: started.wait(5) and connection.stop())
+        stopper = threading.Thread(target=lambda: started.wait(PATIENCE_S) and connection.stop())
         stopper.start()
         with pytest.raises(PacsError) as problem:
             fetch_study(connection, pacs.study, tmp_path / "back", pacs.series)

@@ -230,7 +230,7 @@ def on_a_terminal(command: list[str], typed: bytes, environment: dict[str, str])
                 line, _, typed = typed.partition(b"\n")
                 os.write(ours, line + b"\n")
     except OSError:  # how a terminal says that the other side is gone
-        process.wait(20)
+        process.wait(120)
     os.close(ours)
     assert process.returncode == 0, shown
     return shown.decode()
