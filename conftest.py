@@ -16,8 +16,8 @@ from hypothesis import HealthCheck, settings
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("MPLBACKEND", "Agg")
 
-# The same examples in every run, and no bounds on time: neither luck nor a busy machine fails a test. Other examples are
-# tried with --hypothesis-profile=default.
+# The same examples in every run, and no bounds on time: neither luck nor a busy machine fails a test. Others are tried
+# with --hypothesis-profile=default.
 settings.register_profile("steady", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("steady")
 
