@@ -12,7 +12,7 @@ from functools import cache
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage, signal
+from scipy import ndimage
 
 from ..connected import largest_part
 
@@ -58,6 +58,8 @@ def find_body(hu: npt.NDArray[np.float32], pixel_spacing_mm: tuple[float, float]
 
     ``pixel_spacing_mm`` is the distance of rows and of columns.
     """
+    from scipy import signal  # here, for it is slow to load, and few screenings need it
+
     row_mm, column_mm = pixel_spacing_mm
     coarse = _resampled(np.clip(hu, -200.0, 600.0), row_mm, column_mm)
     trunk = _trunk(coarse)

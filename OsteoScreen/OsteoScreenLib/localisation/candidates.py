@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage, signal
+from scipy import ndimage
 
 from .evidence import Evidence
 
@@ -109,6 +109,8 @@ def _interpolated(t: npt.NDArray, place: npt.NDArray, values: npt.NDArray) -> np
 
 def find_candidates(profile: Profile) -> list[Candidate]:
     """Return what looks like the centre of a body, from head to foot."""
+    from scipy import signal  # here, for it is slow to load, and few screenings need it
+
     phase = ndimage.gaussian_filter1d(profile.phase, SMOOTH_MM / STEP_MM, mode="nearest")
     cosine = phase.real
     # A low wall at both ends lets a maximum stand there too: a body that the scan's end cuts.
