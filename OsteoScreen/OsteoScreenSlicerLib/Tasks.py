@@ -52,8 +52,11 @@ class Tasks:
         message["suggested"] = StudyVertebrae(volumeNode).used(message["levels"])
         return message
 
-    def keep(self, volumeNode, what, path):
-        """Return the message that writes the CT's result to ``path``: its page ("report"), "pdf" or "dicom"."""
+    def keep(self, volumeNode, path, kinds=()):
+        """Return the message that writes the CT's result: its page to ``path``, or ``kinds`` into the folder ``path``.
+
+        :param kinds: names of kinds of output, or of groups, as for the command line's ``--write``.
+        """
         from OsteoScreenLib.outlines import LevelOutline
         from OsteoScreenLib.worker.exchange import write_outlines
 
@@ -69,8 +72,9 @@ class Tasks:
             drawn = roi is not None and roi["mask_source"] == "model"
             probability = outlines.readProbability(level["slice_index"]) if drawn else None
             found[name] = LevelOutline(level["slice_index"], mask, probability, roi["confidence"] if roi else 1.0)
+        what = {"do": "write", "kinds": list(kinds)} if kinds else {"do": "report"}
         return {
-            "do": what,
+            **what,
             "ct": self._ct(volumeNode, ct),
             "result": document,
             "outlines": write_outlines(found, self.folder),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -38,17 +38,18 @@ def write_outputs(
     kinds: Collection[str],
     progress: Progress = silent,
     written: datetime | None = None,
+    ct_files: Iterable[str] = (),
 ) -> dict[str, str]:
     """Write the screening as each of ``kinds``, which `chosen_kinds` made, into ``folder``.
 
-    ``written`` is the time that they bear (now, where it is None). Returns why, by kind, those were not written that
-    the study cannot give: a scan without valid UIDs has no DICOM objects, a refused study no outlines. The others are
-    written all the same.
+    ``written`` is the time that they bear (now, where it is None), ``ct_files`` are those of a DICOM series whose CT
+    came as an array. Returns why, by kind, those were not written that the study cannot give: a scan without valid
+    UIDs has no DICOM objects, a refused study no outlines. The others are written all the same.
 
     Raises OsteoScreenError where the folder cannot be written.
     """
     wanted = tuple(kind for kind in OUTPUT_KINDS if kind in kinds)
-    output = Output(screening, Path(folder), wanted, written or datetime.now().astimezone())
+    output = Output(screening, Path(folder), wanted, written or datetime.now().astimezone(), tuple(ct_files))
     writers = list(dict.fromkeys(WRITERS[kind] for kind in wanted))
     missing: dict[str, str] = {}
     for done, write in enumerate(writers):

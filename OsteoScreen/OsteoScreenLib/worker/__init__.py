@@ -76,13 +76,14 @@ not an error. "outlines" holds the levels that were outlined and measured, the u
     {"id": 3, "do": "report", "ct": {...}, "result": {...}, "outlines": {...}, "to": "/path/report.html"}
     {"id": 3, "done": {"written": "/path/report.html"}}
 
-**pdf** writes the sheet of a screening, with the message of report. **dicom** writes its DICOM objects into the folder
-"to"; "files" are those of the series, where the CT came as an array; "kinds" are as in
-:mod:`OsteoScreenLib.reports.dicom`::
+**write** writes a screening as what `screen --write` names, :mod:`OsteoScreenLib.reports.kinds`, into the folder "to".
+"files" are those of the DICOM series, where the CT came as an array; without them it gives no DICOM objects. What the
+study cannot give stands in "unwritten" with the reason, and is an error where it is all that was asked for::
 
-    {"id": 6, "do": "dicom", "ct": {...}, "result": {...}, "outlines": {...}, "files": ["/ct/1.dcm"],
-     "kinds": ["seg", "sr", "capture", "pdf"], "to": "/path/objects"}
-    {"id": 6, "done": {"written": ["/path/objects/seg.dcm", "/path/objects/sr.dcm"]}}
+    {"id": 6, "do": "write", "ct": {...}, "result": {...}, "outlines": {...}, "kinds": ["dicom", "fhir"],
+     "files": ["/ct/1.dcm"], "to": "/path/kept"}
+    {"id": 6, "done": {"written": {"fhir": ["/path/kept/fhir.json"], "sr": ["/path/kept/sr.dcm"]},
+                       "unwritten": {"seg": "The study was refused, so there is no outline to write."}}}
 
 **pacs_find**, **pacs_series**, **pacs_fetch** and **pacs_send** talk to the DICOMweb server that the message names, and
 to no other; see :mod:`.talking` for what they take and give.

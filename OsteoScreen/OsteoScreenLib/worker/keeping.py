@@ -1,13 +1,14 @@
-"""What the worker writes of a screening that was made before: its page, its sheet as PDF, and its DICOM objects."""
+"""What the worker writes of a screening that was made before: its page, and every further kind of output."""
 
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import UsageError
+from ..errors import OsteoScreenError, UsageError, system_reason
 from ..progress import Progress
 from . import exchange
 
@@ -26,33 +27,45 @@ def keep_page(message: Mapping[str, Any], ct: CT, progress: Progress) -> dict[st
     return {"written": str(target)}
 
 
-def keep_pdf(message: Mapping[str, Any], ct: CT, progress: Progress) -> dict[str, Any]:
-    """Write the sheet of the message's result to its "to"."""
-    from ..reports.pdf import write_pdf
+def wanted_kinds(message: Mapping[str, Any]) -> list[str]:
+    """Return the kinds of output that the message's "kinds" name.  Raises UsageError where there is no such kind."""
+    from ..reports.kinds import chosen_kinds
 
-    target = _target(message, "the file to write the PDF to")
-    screening = _screening(message, ct, progress)
-    return {"written": str(write_pdf(screening.result, screening.pictures, target))}
+    kinds = message.get("kinds")
+    if not isinstance(kinds, list) or not kinds or not all(isinstance(kind, str) for kind in kinds):
+        raise UsageError("The message lacks kinds, a list of what to write.")
+    return chosen_kinds(kinds)
 
 
-def keep_dicom(message: Mapping[str, Any], ct: CT, progress: Progress) -> dict[str, Any]:
-    """Write the DICOM objects of the message's result into its folder "to".
+def keep_kinds(message: Mapping[str, Any], ct: CT, progress: Progress) -> dict[str, Any]:
+    """Write the message's result as its "kinds" into its folder "to": all files of what can be written, or none.
 
-    Raises NoDicomOutput where the scan cannot be their source, with the reason.
+    Raises OsteoScreenError where nothing of it can be written, with the reason, and where the folder cannot be.
     """
-    from ..reports.dicom import KINDS, SourceSeries, write_dicom_objects
-    from ..reports.pdf import render_pdf
+    from ..reports.outputs import write_outputs
 
     target = _target(message, "the folder to write to")
-    files = _texts(message.get("files"), "files")
-    kinds = _texts(message.get("kinds"), "kinds") or list(KINDS)
-    # Before anything is drawn, so that what cannot be the source costs no waiting.
-    source = SourceSeries(ct, files or None)
+    kinds, files = wanted_kinds(message), _texts(message.get("files"), "files")
     screening = _screening(message, ct, progress)
-    progress("Writing the DICOM objects", 0, 0)
-    pdf = render_pdf(screening.result, screening.pictures) if "pdf" in kinds else None
-    written = write_dicom_objects(screening, target, source=source, kinds=kinds, pdf=pdf)
-    return {"written": [str(path) for path in written]}
+    try:
+        with tempfile.TemporaryDirectory(prefix=".osteoscreen-", dir=target.parent) as staging:
+            unwritten = write_outputs(screening, staging, kinds, progress, ct_files=files)
+            if len(unwritten) == len(kinds):
+                raise OsteoScreenError(" ".join(dict.fromkeys(unwritten.values())))
+            target.mkdir(exist_ok=True)
+            for path in Path(staging).iterdir():
+                os.replace(path, target / path.name)
+    except OSError as error:
+        raise OsteoScreenError(f"{target} cannot be written: {system_reason(error)}.") from error
+    return {"written": _by_kind(target, kinds, unwritten), "unwritten": unwritten}
+
+
+def _by_kind(folder: Path, kinds: list[str], unwritten: Mapping[str, str]) -> dict[str, list[str]]:
+    """The files that were written, by their kind."""
+    from ..reports.kinds import OUTPUT_KINDS
+
+    files = {kind: [folder / name for name in OUTPUT_KINDS[kind].files] for kind in kinds if kind not in unwritten}
+    return {kind: [str(path) for path in paths if path.exists()] for kind, paths in files.items()}
 
 
 def _screening(message: Mapping[str, Any], ct: CT, progress: Progress) -> Screening:

@@ -1,4 +1,4 @@
-"""What the worker does with a message: warm up, open, suggest, outline, screen, report, pdf, dicom, forget, talk.
+"""What the worker does with a message: warm up, open, suggest, outline, screen, report, write, forget, talk.
 
 `handle` needs no process of its own: a program that has PyTorch may call it directly.
 """
@@ -38,8 +38,6 @@ _log = logging.getLogger("osteoscreen.worker")
 _PACKAGES = {"torch": "PyTorch", "safetensors": "safetensors", "jsonschema": "jsonschema"}
 #: What the page needs as well.
 _PAGE_PACKAGES = {"jinja2": "Jinja2", "PIL": "Pillow", "jsonschema": "jsonschema"}
-_PDF_PACKAGES = {"reportlab": "reportlab", "jsonschema": "jsonschema"}
-_DICOM_PACKAGES = {"highdicom": "highdicom"}
 #: What talking to a server needs.
 _PACS_PACKAGES = {"requests": "requests", "dicomweb_client": "dicomweb-client", "keyring": "keyring"}
 #: What the first screening would import otherwise, half a second of it.
@@ -205,14 +203,12 @@ def _report(message: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
     return keeping.keep_page(message, _LAST.get(message.get("ct")), progress)
 
 
-def _pdf(message: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
-    _require(_PDF_PACKAGES)
-    return keeping.keep_pdf(message, _LAST.get(message.get("ct")), progress)
+def _write(message: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
+    from ..reports.kinds import OUTPUT_KINDS
 
-
-def _dicom(message: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
-    _require({**_PDF_PACKAGES, **_DICOM_PACKAGES})
-    return keeping.keep_dicom(message, _LAST.get(message.get("ct")), progress)
+    needed = [name for kind in keeping.wanted_kinds(message) for name in OUTPUT_KINDS[kind].packages]
+    _require({**{name: name for name in needed}, **_PAGE_PACKAGES})
+    return keeping.keep_kinds(message, _LAST.get(message.get("ct")), progress)
 
 
 def _talk(talk: talking.Talk) -> Callable[[Mapping[str, Any], Progress], dict[str, Any]]:
@@ -235,8 +231,7 @@ _OPERATIONS: dict[str, Callable[[Mapping[str, Any], Progress], dict[str, Any]]] 
     "outline": _outline,
     "screen": _screen,
     "report": _report,
-    "pdf": _pdf,
-    "dicom": _dicom,
+    "write": _write,
     **{name: _talk(talk) for name, talk in talking.TALKS.items()},
     "forget": _forget,
 }
@@ -328,7 +323,7 @@ def error_document(error: Exception) -> dict[str, str]:
         return {"kind": "MissingPackage", "message": str(error)}
     if isinstance(error, ImportError) and error.name:
         module = error.name.partition(".")[0]
-        known = {**_PACKAGES, **_PAGE_PACKAGES, **_PDF_PACKAGES, **_DICOM_PACKAGES, **_PACS_PACKAGES}
+        known = {**_PACKAGES, **_PAGE_PACKAGES, **_PACS_PACKAGES}
         name = known.get(module, module)
         return {"kind": "MissingPackage", "message": _why_missing(module, name, error)}
     if is_out_of_memory(error):

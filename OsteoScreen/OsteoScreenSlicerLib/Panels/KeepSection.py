@@ -1,4 +1,6 @@
-"""Section 6: what is kept of the result: page, PDF, table, result.json, and DICOM objects for the archive."""
+"""Section 6: what is kept of the result: its page, result.json, every kind of output, DICOM objects for the archive."""
+
+import os
 
 import qt
 
@@ -26,6 +28,11 @@ class KeepSection(Section):
         ui.pdfButton.connect("clicked()", lambda: self._ask(_("PDF (*.pdf)"), "report.pdf", self.savePdf))
         ui.csvButton.connect("clicked()", lambda: self._ask(_("Table (*.csv)"), "measures.csv", self.saveTable))
         ui.resultButton.connect("clicked()", lambda: self._ask(_("Result (*.json)"), "result.json", self.saveResult))
+        self.kindsMenu = qt.QMenu(ui.saveAsButton)
+        self.kindsMenu.toolTipsVisible = True
+        # The engine's kinds are read when somebody wants one, so that opening the panel imports nothing for it.
+        self.kindsMenu.connect("aboutToShow()", self.showKinds)
+        ui.saveAsButton.setMenu(self.kindsMenu)
         ui.tableButton.connect("clicked()", self.onShowTable)
         ui.databaseButton.connect("clicked()", self.addToDatabase)
         ui.dicomFolderButton.connect("clicked()", self.onSaveDicom)
@@ -34,7 +41,8 @@ class KeepSection(Section):
         """Show what can be saved now, and why not where it cannot."""
         volume, running = self.panel.volumeNode, bool(self.panel.run.running)
         there = volume is not None and StudyResult(volume).document() is not None
-        for button in (self.ui.reportButton, self.ui.pdfButton, self.ui.csvButton, self.ui.resultButton):
+        ui = self.ui
+        for button in (ui.reportButton, ui.pdfButton, ui.csvButton, ui.resultButton, ui.saveAsButton):
             button.enabled = there and not running
         self.ui.tableButton.enabled = there
         self.whyNoDicom = reason = self._whyNoDicom()
@@ -47,13 +55,53 @@ class KeepSection(Section):
 
     def savePage(self, path):
         """Save the page of the result to a file."""
-        path = _ending(path, ".html", ".htm")
-        self._start(_("Saving the report"), self.logic.exports.startPage, path)
+        panel, path = self.panel, _ending(path, ".html", ".htm")
+        panel.run.start(
+            _("Saving the report"),
+            lambda *callbacks: self.logic.exports.startPage(
+                self.logic.workerProcess, panel.volumeNode, path, *callbacks
+            ),
+            self._saved,
+        )
 
     def savePdf(self, path):
         """Save the result as a PDF of one sheet."""
-        path = _ending(path, ".pdf")
-        self._start(_("Saving the PDF"), self.logic.exports.startPdf, path, [self.logic.exports.packages])
+        self.saveAs("pdf", path)
+
+    def showKinds(self):
+        """List in the menu what the result can be saved as, and why not where it cannot."""
+        self.kindsMenu.clear()
+        with self.attempt(_("The kinds of output could not be listed.")):
+            for name, kind in self.logic.exports.kinds().items():
+                action = self.kindsMenu.addAction(f"{name}: {kind.words}".replace("&", "&&"))
+                action.connect("triggered()", lambda name=name: self.onSaveAs(name))
+                reason = self.whyNoDicom if kind.is_dicom else ""
+                action.enabled = not reason
+                action.toolTip = reason or ", ".join(self.logic.exports.files(name))
+
+    def onSaveAs(self, kind):
+        """Ask for a file, or for a folder where the kind has several, and save the result there."""
+        name, *more = self.logic.exports.files(kind)
+        if not more:
+            self._ask(f"{kind} (*{os.path.splitext(name)[1]})", name, lambda path: self.saveAs(kind, path))
+            return
+        title = _("Save {names} to a folder").format(names=", ".join((name, *more)))
+        folder = qt.QFileDialog.getExistingDirectory(slicer.util.mainWindow(), title, "")
+        if folder:
+            self.saveAs(kind, folder)
+
+    def saveAs(self, kind, path):
+        """Save the result as a kind of output: to a file, or into a folder where the kind has several."""
+        panel, exports = self.panel, self.logic.exports
+        with self.attempt(_("The result could not be saved.")):
+            name, *more = exports.files(kind)
+        path = path if more else _ending(path, os.path.splitext(name)[1])
+        panel.run.start(
+            _("Saving {kind}").format(kind=kind),
+            lambda *callbacks: exports.start(self.logic.workerProcess, panel.volumeNode, kind, path, *callbacks),
+            lambda paths: self._saved(", ".join(paths)),
+            [exports.packages] if exports.kinds()[kind].packages else [],
+        )
 
     def saveTable(self, path):
         """Save the result as a CSV table of one row."""
@@ -104,15 +152,6 @@ class KeepSection(Section):
         path = qt.QFileDialog.getSaveFileName(slicer.util.mainWindow(), _("Save the result"), name, kind)
         if path:
             save(path)
-
-    def _start(self, what, start, path, packages=()):
-        panel = self.panel
-        panel.run.start(
-            what,
-            lambda *callbacks: start(self.logic.workerProcess, panel.volumeNode, path, *callbacks),
-            self._saved,
-            packages,
-        )
 
     def _startDicom(self, what, accept, told):
         panel, exports = self.panel, self.logic.exports

@@ -78,6 +78,12 @@ def test_an_input_of_its_name_is_not_overwritten(
     assert "would be overwritten" in capsys.readouterr().err
 
 
+def test_what_a_kind_needs_is_what_slicer_installs(repository: Path) -> None:
+    listed = (repository / "OsteoScreen" / "Resources" / "requirements-export.txt").read_text(encoding="utf-8")
+    needed = {name for kind in OUTPUT_KINDS.values() for name in kind.packages}
+    assert needed == {line.partition(">=")[0] for line in listed.splitlines() if line and not line.startswith("#")}
+
+
 @pytest.mark.parametrize(
     "taken", [{"pdf": OutputKind(("other.pdf",), "another sheet")}, {"sheet": OutputKind(("report.pdf",), "a sheet")}]
 )

@@ -1,10 +1,14 @@
-"""What the worker keeps of a screening, and what it says to a server: PDF, DICOM objects, and its refusals."""
+"""What the worker keeps of a screening, and what it says to a server: kinds of output, and its refusals."""
 
 from __future__ import annotations
+
+import json
 
 import pytest
 from worker_study import make_study
 
+from OsteoScreenLib.errors import OsteoScreenError
+from OsteoScreenLib.reports.kinds.registry import WRITERS
 from OsteoScreenLib.worker.operations import handle
 
 
@@ -29,21 +33,37 @@ def kept(study, screened, do, to, **more):
     return answer({**message, "result": screened["result"], "outlines": screened["outlines"]})
 
 
-def test_the_pdf_of_a_screening_is_written(study, screened, tmp_path):
-    done = kept(study, screened, "pdf", tmp_path / "sheet.pdf")["done"]
-    assert done == {"written": str(tmp_path / "sheet.pdf")}
-    assert (tmp_path / "sheet.pdf").read_bytes().startswith(b"%PDF-")
+def test_the_kinds_of_output_that_are_named_are_written(study, screened, tmp_path):
+    done = kept(study, screened, "write", tmp_path / "kept", kinds=["pdf,sr", "fhir"])["done"]
+    files = {"pdf": [str(tmp_path / "kept" / "report.pdf")], "fhir": [str(tmp_path / "kept" / "fhir.json")]}
+    assert done["written"] == files
+    assert (tmp_path / "kept" / "report.pdf").read_bytes().startswith(b"%PDF-")
+    assert json.loads((tmp_path / "kept" / "fhir.json").read_text(encoding="utf-8"))["resourceType"] == "Bundle"
+    assert list(done["unwritten"]) == ["sr"]
+    assert [path.name for path in tmp_path.iterdir()] == ["kept"]
 
 
 def test_a_ct_without_its_files_gives_no_dicom_objects(study, screened, tmp_path):
-    error = kept(study, screened, "dicom", tmp_path / "objects")["error"]
+    error = kept(study, screened, "write", tmp_path / "objects", kinds=["dicom"])["error"]
     assert "no DICOM headers to refer to" in error["message"]
-    assert not (tmp_path / "objects").exists()
+    assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("changes", [{"files": "ct.dcm"}, {"kinds": [1]}, {"to": None}])
-def test_a_dicom_message_that_makes_no_sense_is_a_usage_error(study, screened, tmp_path, changes):
-    message = {"id": 1, "do": "dicom", "ct": study.described, "to": str(tmp_path / "objects"), **changes}
+def test_a_writer_that_fails_leaves_nothing_of_the_others(study, screened, tmp_path, monkeypatch):
+    def fail(output):
+        raise OsteoScreenError("The disk is full.")
+
+    monkeypatch.setitem(WRITERS, "pdf", fail)
+    error = kept(study, screened, "write", tmp_path / "kept", kinds=["csv", "pdf"])["error"]
+    assert error["message"] == "The disk is full."
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "changes", [{"files": "ct.dcm"}, {"kinds": [1]}, {"kinds": []}, {"kinds": ["picture"]}, {"to": None}]
+)
+def test_a_message_to_write_that_makes_no_sense_is_a_usage_error(study, screened, tmp_path, changes):
+    message = {"id": 1, "do": "write", "kinds": ["csv"], "ct": study.described, "to": str(tmp_path / "kept"), **changes}
     error = answer({**message, "result": screened["result"], "outlines": screened["outlines"]})["error"]
     assert error["kind"] == "UsageError"
 

@@ -1,8 +1,10 @@
-"""What is kept of a result: PDF, table, result.json and DICOM objects, and why there are none where there are none."""
+"""What is kept of a result: PDF, table, result.json, FHIR, added kinds and DICOM objects, and why there are none."""
 
 import csv
 import glob
+import json
 import os
+import shutil
 import sys
 import tempfile
 from unittest import mock
@@ -13,9 +15,26 @@ import slicer
 
 from DicomPhantom import PATIENT, DicomTestCase
 from OsteoScreenSlicerLib import Packages as packages
+from OsteoScreenSlicerLib import Worker as worker
 from OsteoScreenSlicerLib.Errors import MissingPackages, ModuleError
 from OsteoScreenSlicerLib.Levels import StudyLevels
 from OsteoScreenTestCase import L1_SLICE, L2_SLICE, OsteoScreenTestCase
+
+
+# A kind of output as Docs/extending.md tells to add one, of a single file.
+ADDED = """
+from .registry import OutputKind, writes
+
+
+@writes({"words": OutputKind(("words.txt",), "the result in words & sentences")})
+def write_words(output):
+    from ...results_io import write_text_atomically
+    from ..wording import summary
+
+    if output.screening.result.decisions:
+        return {"words": "The result was decided on, so there are no words."}
+    write_text_atomically("\\n".join(summary(output.screening.result)), output.folder / "words.txt")
+"""
 
 
 def headers(paths):
@@ -25,8 +44,20 @@ def headers(paths):
     return [pydicom.dcmread(path) for path in paths]
 
 
+def listed(keep):
+    """Return the actions of the menu of kinds by the kind's name, as it opens."""
+    keep.showKinds()
+    return {action.text.split(":")[0]: action for action in keep.kindsMenu.actions()}
+
+
+def saveInto(keep, folder, kind):
+    """Choose a kind in the menu; ``folder`` stands for what is answered to the dialog."""
+    with mock.patch.object(keep, "_ask", lambda _kind, name, save: save(os.path.join(folder, name))):
+        listed(keep)[kind].trigger()
+
+
 class FileTest(OsteoScreenTestCase):
-    """PDF, table and result.json, which any CT may have."""
+    """PDF, table, result.json and FHIR, which any CT may have."""
 
     def setUp(self):
         OsteoScreenTestCase.setUp(self)
@@ -40,8 +71,8 @@ class FileTest(OsteoScreenTestCase):
         self.settle()
 
     def test_without_a_result_nothing_can_be_kept(self):
-        for name in ("reportButton", "pdfButton", "csvButton", "resultButton", "databaseButton", "dicomFolderButton"):
-            self.assertFalse(getattr(self.ui, name).enabled, name)
+        for name in ("report", "pdf", "csv", "result", "saveAs", "database", "dicomFolder"):
+            self.assertFalse(getattr(self.ui, f"{name}Button").enabled, name)
         with self.assertRaisesRegex(ModuleError, "no result to save"):
             self.logic.exports.savePdf(self.volume, os.path.join(self.folder, "a.pdf"))
 
@@ -67,6 +98,77 @@ class FileTest(OsteoScreenTestCase):
         self.assertAlmostEqual(float(row["bmd_mg_cm3"]), bmd, places=3)
         result = read_result(os.path.join(self.folder, "result.json"))
         self.assertEqual(result.densitometry.bmd_mg_cm3["individual"], bmd)
+
+    def test_fhir_holds_the_measures_and_not_the_patient(self):
+        self.screen()
+        self.assertTrue(self.ui.saveAsButton.enabled)
+        saveInto(self.widget.keep, self.folder, "fhir")
+        self.waitUntilDone()
+        self.assertEqual(os.listdir(self.folder), ["fhir.json"], self.ui.statusLabel.text)
+        with open(os.path.join(self.folder, "fhir.json"), encoding="utf-8") as file:
+            entries = [entry["resource"] for entry in json.load(file)["entry"]]
+        (report,) = [each for each in entries if each["resourceType"] == "DiagnosticReport"]
+        self.assertEqual(report["status"], "preliminary")
+        values = [each["valueQuantity"] for each in entries if "valueQuantity" in each]
+        found = sorted(value["value"] for value in values if value["code"] == "mg/cm3")
+        np.testing.assert_allclose(found, sorted(self.document(self.volume)["densitometry"]["bmd_mg_cm3"].values()))
+        self.assertNotIn("Patient", [each["resourceType"] for each in entries])
+
+    def test_the_menu_has_every_kind_and_says_what_this_ct_cannot_give(self):
+        from OsteoScreenLib.reports.kinds import OUTPUT_KINDS
+
+        self.screen()
+        actions = listed(self.widget.keep)
+        self.assertEqual(list(actions), list(OUTPUT_KINDS))
+        for name, kind in OUTPUT_KINDS.items():
+            self.assertEqual(actions[name].text, f"{name}: {kind.words}")
+            self.assertEqual(actions[name].enabled, not kind.is_dicom, name)
+        self.assertIn("did not come from Slicer's DICOM database", actions["sr"].toolTip)
+        with self.assertRaisesRegex(ModuleError, "cannot be saved as picture; choose among .*fhir"):
+            self.logic.exports.save(self.volume, "picture", os.path.join(self.folder, "a.png"))
+        with self.assertRaisesRegex(ModuleError, "fhir.json cannot be written to .*nowhere: "):
+            self.logic.exports.save(self.volume, "fhir", os.path.join(self.folder, "nowhere", "fhir.json"))
+        self.assertEqual(os.listdir(self.folder), [])
+
+    def test_a_kind_that_somebody_added_is_in_the_menu_and_written_by_the_worker_process(self):
+        self.screen()
+        self.add(ADDED)
+        self.assertEqual(listed(self.widget.keep)["words"].text, "words: the result in words && sentences")
+        saveInto(self.widget.keep, self.folder, "words")
+        self.waitUntilDone()
+        self.assertIn("words.txt", self.ui.statusLabel.text)
+        with open(os.path.join(self.folder, "words.txt"), encoding="utf-8") as file:
+            self.assertIn("BMD", file.read())
+        self.logic.decisions.discard(self.volume, "A. Reader")
+        with self.assertRaisesRegex(ModuleError, "^The result was decided on, so there are no words.$"):
+            self.logic.exports.save(self.volume, "words", os.path.join(self.folder, "more.txt"))
+        self.assertEqual(os.listdir(self.folder), ["words.txt"])
+
+    def add(self, text):
+        """Have the engine with one file more in ``reports/kinds``, here and in the worker process."""
+        from OsteoScreenLib.reports import kinds
+        from OsteoScreenLib.reports.kinds.registry import OUTPUT_KINDS, WRITERS
+
+        engine = os.path.dirname(os.path.dirname(os.path.dirname(kinds.__file__)))
+        copy = tempfile.TemporaryDirectory()
+        self.addCleanup(copy.cleanup)
+        library = os.path.join(copy.name, "OsteoScreenLib")
+        shutil.copytree(engine, library, ignore=shutil.ignore_patterns("__pycache__"))
+        folder = os.path.join(library, "reports", "kinds")
+        with open(os.path.join(folder, "words.py"), "w", encoding="utf-8") as file:
+            file.write(text)
+        program, paths = worker.pythonForWorker()
+        known = mock.patch.object(worker, "pythonForWorker", lambda: (program, [copy.name, *paths]))
+        known.start()
+        for undo in (self.logic.workerProcess.stop, known.stop):
+            self.addCleanup(undo)
+        self.logic.workerProcess.stop()
+        found = mock.patch.object(kinds, "__path__", [*kinds.__path__, folder])
+        with found:
+            kinds.find_kinds()
+        for table in (OUTPUT_KINDS, WRITERS, sys.modules):
+            for name in ("words", f"{kinds.__name__}.words"):
+                self.addCleanup(table.pop, name, None)
 
     def test_a_volume_without_dicom_files_is_refused_with_the_reason(self):
         self.screen()
@@ -175,6 +277,21 @@ class DicomExportTest(DicomTestCase):
         self.assertFalse(uids[0] & uids[2])
         with self.assertRaisesRegex(ModuleError, "holds .*seg.dcm.* already"):
             self.logic.exports.saveDicom(volume, self.path("one"))
+
+    def test_a_dicom_kind_is_the_same_object_as_everywhere(self):
+        volume = self.screened()
+        for name in ("all", "map"):
+            os.makedirs(self.path(name))
+        self.widget.keep.saveDicom(self.path("all"))
+        self.waitUntilDone()
+        self.logic.exports.save(volume, "probability", self.path("map"))
+        self.assertEqual(sorted(os.listdir(self.path("map"))), ["seg-probability.dcm", "seg.dcm"])
+        self.assertNotIn("seg-probability.dcm", os.listdir(self.path("all")))
+        segmentations = headers([self.path("all/seg.dcm"), self.path("map/seg.dcm")])
+        self.assertEqual(len({each.SOPInstanceUID for each in segmentations}), 1)
+        (sheet,) = self.logic.exports.save(volume, "dicom-pdf", self.path("sheet.dcm"))
+        same = headers([sheet, self.path("all/report.dcm")])
+        self.assertEqual(same[0].SOPInstanceUID, same[1].SOPInstanceUID)
 
     def test_a_result_that_is_older_than_the_scene_is_not_written(self):
         volume = self.screened()

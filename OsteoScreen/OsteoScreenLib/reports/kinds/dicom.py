@@ -10,18 +10,22 @@ from .registry import Output, OutputKind, writes
 if TYPE_CHECKING:
     from ...screening import Screening
 
+_PACKAGES = ("highdicom",)
 _KINDS = {
-    "seg": OutputKind(("seg.dcm",), "DICOM SEG of the outlines"),
+    "seg": OutputKind(("seg.dcm",), "DICOM SEG of the outlines", packages=_PACKAGES),
     "probability": OutputKind(
         ("seg-probability.dcm",),
         "seg, and the network's probability map as a fractional SEG",
         needs=("seg",),
         on_request=True,
+        packages=_PACKAGES,
     ),
-    "sr": OutputKind(("sr.dcm",), "DICOM SR (TID 1500) of the measurements"),
+    "sr": OutputKind(("sr.dcm",), "DICOM SR (TID 1500) of the measurements", packages=_PACKAGES),
     # One for each level of `request.LEVEL_NAMES`, which imports numpy.
-    "capture": OutputKind(("capture-L1.dcm", "capture-L2.dcm"), "DICOM Secondary Capture of each outlined slice"),
-    "dicom-pdf": OutputKind(("report.dcm",), "the sheet as DICOM Encapsulated PDF"),
+    "capture": OutputKind(
+        ("capture-L1.dcm", "capture-L2.dcm"), "DICOM Secondary Capture of each outlined slice", packages=_PACKAGES
+    ),
+    "dicom-pdf": OutputKind(("report.dcm",), "the sheet as DICOM Encapsulated PDF", packages=(*_PACKAGES, "reportlab")),
 }
 #: What `write_dicom_objects` calls a kind, where it is called otherwise there.
 _IN_DICOM = {"dicom-pdf": "pdf"}
@@ -43,6 +47,7 @@ def write_objects(output: Output) -> dict[str, str]:
         paths = write_dicom_objects(
             output.screening,
             output.folder,
+            source=output.source,
             kinds=[_IN_DICOM.get(kind, kind) for kind in kinds if kind != "probability"],
             fractional=with_map,
             pdf=output.sheet if "dicom-pdf" in kinds else None,

@@ -7,7 +7,7 @@ from .registry import Output, OutputKind, writes
 FILE = "report.pdf"
 
 
-@writes({"pdf": OutputKind((FILE,), "the report on one sheet")})
+@writes({"pdf": OutputKind((FILE,), "the report on one sheet", packages=("reportlab",))})
 def write_sheet(output: Output) -> None:
     """Write the sheet."""
     from ...results_io import write_bytes_atomically

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ...screening import Screening
+    from ..dicom import SourceSeries
 
 
 @dataclass(frozen=True)
@@ -21,12 +22,15 @@ class OutputKind:
     words : what they are, for a user
     needs : the kinds without which it is not made
     on_request : whether its own name has to be given, since no group holds it
+    packages : what it needs beside what a screening does, by the names that pip and Python have in common; Slicer
+        installs them, where they are in `Resources/requirements-export.txt`, when a user first asks for the kind
     """
 
     files: tuple[str, ...]
     words: str
     needs: tuple[str, ...] = ()
     on_request: bool = False
+    packages: tuple[str, ...] = ()
 
     @property
     def is_dicom(self) -> bool:
@@ -36,12 +40,16 @@ class OutputKind:
 
 @dataclass(frozen=True, eq=False)
 class Output:
-    """What is to be written: the screening, the folder, the kinds that were asked for, and the time that they bear."""
+    """What is to be written: the screening, the folder, the kinds that were asked for, and the time that they bear.
+
+    ``ct_files`` are the DICOM files of a CT that came as an array (Slicer's).
+    """
 
     screening: Screening
     folder: Path
     kinds: tuple[str, ...]
     written: datetime
+    ct_files: tuple[str, ...] = ()
 
     @cached_property
     def sheet(self) -> bytes:
@@ -49,6 +57,16 @@ class Output:
         from ..pdf import render_pdf
 
         return render_pdf(self.screening.result, self.screening.pictures, self.written)
+
+    @cached_property
+    def source(self) -> SourceSeries:
+        """The series that DICOM objects refer to, the same for all of them.
+
+        Raises NoDicomOutput where there is none, with the reason; InputError where a file cannot be read any more.
+        """
+        from ..dicom import SourceSeries
+
+        return SourceSeries(self.screening.ct, self.ct_files or None)
 
 
 #: Writes its kinds, as far as they were asked for, and returns why, by kind, the study cannot give some of them.
