@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from OsteoScreenLib.errors import UsageError
 
-from ..evaluation.study.profiles import PROFILES, Variant
+from ..study.profiles import PROFILES, Variant
 from ..training.config import TrainingConfig, from_dict, merged, to_dict
 
 Kind = Literal["segmentation", "model1", "model2"]

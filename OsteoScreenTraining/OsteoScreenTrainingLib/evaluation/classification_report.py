@@ -13,14 +13,14 @@ from OsteoScreenLib.errors import InputError
 from OsteoScreenLib.results import BONE_STATUSES
 from OsteoScreenLib.results_io import write_text_atomically
 
-from .bone_status import baseline_scores, compare_models, score_measured, score_probabilities
+from ..figures.reliability import reliability_diagram, reliability_of
+from ..figures.roc import roc_curves
+from ..figures.style import save
+from ..statistics.bone_status import baseline_scores, compare_models, score_measured, score_probabilities
+from ..statistics.delong import auc_with_interval
+from ..statistics.plain import plain
+from ..tables import write_table
 from .classifying import ClassifiedSubject
-from .figures.reliability import reliability_diagram, reliability_of
-from .figures.roc import roc_curves
-from .figures.style import save
-from .statistics.delong import auc_with_interval
-from .statistics.plain import plain
-from .tables import write_table
 
 BASELINE = "measured BMD"
 

@@ -23,8 +23,8 @@ from ..datasets.inclusion import include
 from ..datasets.manifest import Subject
 from ..datasets.masked_slices import MaskedBatch, MaskedSlices
 from ..datasets.splits import Part, Split, load_split, make_split
-from ..evaluation.statistics.delong import auc_with_interval
-from ..evaluation.statistics.temperature import fit_temperature
+from ..statistics.delong import auc_with_interval
+from ..statistics.temperature import fit_temperature
 from .config import ClassificationConfig, TrainingConfig
 from .epochs import ShuffledEpochs, some_of
 from .masked_augmentation import draw_poses, masked_inputs, upright_poses

@@ -9,20 +9,20 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from OsteoScreenTrainingLib.evaluation.figures import roc
-from OsteoScreenTrainingLib.evaluation.figures.bland_altman import Limits, bland_altman
-from OsteoScreenTrainingLib.evaluation.figures.cohort import PaperBmd, cohort_by_age
-from OsteoScreenTrainingLib.evaluation.figures.confusion import confusion_matrices
-from OsteoScreenTrainingLib.evaluation.figures.decision_curve import decision_curve
-from OsteoScreenTrainingLib.evaluation.figures.examples import ExampleRow, example_rows
-from OsteoScreenTrainingLib.evaluation.figures.flow_chart import flow_chart
-from OsteoScreenTrainingLib.evaluation.figures.learning_curve import (
+from OsteoScreenTrainingLib.figures import roc
+from OsteoScreenTrainingLib.figures.bland_altman import Limits, bland_altman
+from OsteoScreenTrainingLib.figures.cohort import PaperBmd, cohort_by_age
+from OsteoScreenTrainingLib.figures.confusion import confusion_matrices
+from OsteoScreenTrainingLib.figures.decision_curve import decision_curve
+from OsteoScreenTrainingLib.figures.examples import ExampleRow, example_rows
+from OsteoScreenTrainingLib.figures.flow_chart import flow_chart
+from OsteoScreenTrainingLib.figures.learning_curve import (
     LearningCurve,
     PaperDsc,
     PaperPlateau,
     learning_curve,
 )
-from OsteoScreenTrainingLib.evaluation.figures.reliability import ReliabilityBins, reliability_diagram
+from OsteoScreenTrainingLib.figures.reliability import ReliabilityBins, reliability_diagram
 
 CLASSES = ("normal", "osteopenia", "osteoporosis")
 SPLITS = [

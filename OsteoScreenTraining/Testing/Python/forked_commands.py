@@ -19,7 +19,7 @@ import torch._dynamo, torch.utils.tensorboard
 from OsteoScreenLib.cli import main
 import OsteoScreenTrainingLib.cli.train, OsteoScreenTrainingLib.training.running, OsteoScreenTrainingLib.datasets.splits
 import OsteoScreenTrainingLib.training.segmentation_task, OsteoScreenTrainingLib.control.exporting
-import OsteoScreenTrainingLib.evaluation.study.running
+import OsteoScreenTrainingLib.study.running
 print("ready", flush=True)
 while line := sys.stdin.readline():
     pid = os.fork()

@@ -9,7 +9,7 @@ import pytest
 from OsteoScreenLib.cli import main
 from OsteoScreenLib.errors import UsageError
 from OsteoScreenTrainingLib.control.presets import PRESETS, preset
-from OsteoScreenTrainingLib.evaluation.study.profiles import PROFILES
+from OsteoScreenTrainingLib.study.profiles import PROFILES
 from OsteoScreenTrainingLib.training.config import defaults, to_dict, with_model
 
 KINDS = ("segmentation", "model1", "model2")

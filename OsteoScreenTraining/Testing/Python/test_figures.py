@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from OsteoScreenLib.errors import OsteoScreenError
-from OsteoScreenTrainingLib.evaluation.figures.style import DPI, SMALL_PT, line, save, series
+from OsteoScreenTrainingLib.figures.style import DPI, SMALL_PT, line, save, series
 from Testing.Python.drawn_figures import FIGURES, a_bland_altman, a_decision_curve, texts
 
 Saver = Callable[[str], tuple[Path, Path]]

@@ -7,8 +7,8 @@ import pytest
 from scipy import stats
 
 from OsteoScreenLib.results import BONE_STATUSES
-from OsteoScreenTrainingLib.evaluation.paper import MODELS, SPLITS, paper
-from OsteoScreenTrainingLib.evaluation.statistics.cohort_tests import (
+from OsteoScreenTrainingLib.paper import MODELS, SPLITS, paper
+from OsteoScreenTrainingLib.statistics.cohort_tests import (
     Group,
     anova,
     chi_square,
@@ -16,8 +16,8 @@ from OsteoScreenTrainingLib.evaluation.statistics.cohort_tests import (
     t_test,
     welch_test,
 )
-from OsteoScreenTrainingLib.evaluation.statistics.delong import Auc, unpaired_test
-from OsteoScreenTrainingLib.evaluation.statistics.multiclass import multiclass_metrics, one_vs_rest
+from OsteoScreenTrainingLib.statistics.delong import Auc, unpaired_test
+from OsteoScreenTrainingLib.statistics.multiclass import multiclass_metrics, one_vs_rest
 
 RATES = ("sensitivity", "specificity", "ppv", "npv", "accuracy")
 #: The four of 90 rates in Table 3 that are not the rounded ones of their confusion matrix, and those: two are cut off

@@ -9,8 +9,8 @@ import pytest
 from scipy import stats
 
 from OsteoScreenLib.errors import UsageError
-from OsteoScreenTrainingLib.evaluation.statistics.agreement import agreement, bland_altman
-from OsteoScreenTrainingLib.evaluation.statistics.decision_curve import decision_curve
+from OsteoScreenTrainingLib.statistics.agreement import agreement, bland_altman
+from OsteoScreenTrainingLib.statistics.decision_curve import decision_curve
 
 
 def test_bland_altman_by_hand():

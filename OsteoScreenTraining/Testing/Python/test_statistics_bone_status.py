@@ -12,7 +12,7 @@ from scipy import special
 from OsteoScreenLib.densitometry.bmd import qct_category
 from OsteoScreenLib.errors import UsageError
 from OsteoScreenLib.results import BONE_STATUSES
-from OsteoScreenTrainingLib.evaluation.bone_status import (
+from OsteoScreenTrainingLib.statistics.bone_status import (
     baseline_scores,
     compare_models,
     hu_threshold_tests,
@@ -20,9 +20,9 @@ from OsteoScreenTrainingLib.evaluation.bone_status import (
     score_probabilities,
     youden_thresholds,
 )
-from OsteoScreenTrainingLib.evaluation.statistics.delong import auc_with_interval, paired_test
-from OsteoScreenTrainingLib.evaluation.statistics.operating import at_threshold
-from OsteoScreenTrainingLib.evaluation.statistics.plain import plain
+from OsteoScreenTrainingLib.statistics.delong import auc_with_interval, paired_test
+from OsteoScreenTrainingLib.statistics.operating import at_threshold
+from OsteoScreenTrainingLib.statistics.plain import plain
 
 
 def _cohort(count, blur, seed=0):

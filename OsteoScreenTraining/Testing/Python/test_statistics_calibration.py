@@ -9,7 +9,7 @@ import pytest
 from scipy import special
 
 from OsteoScreenLib.errors import UsageError
-from OsteoScreenTrainingLib.evaluation.statistics.calibration import (
+from OsteoScreenTrainingLib.statistics.calibration import (
     binary_brier_score,
     brier_score,
     calibration_line,
@@ -18,7 +18,7 @@ from OsteoScreenTrainingLib.evaluation.statistics.calibration import (
     reliability_curve,
     top_label_calibration_error,
 )
-from OsteoScreenTrainingLib.evaluation.statistics.temperature import apply_temperature, fit_temperature
+from OsteoScreenTrainingLib.statistics.temperature import apply_temperature, fit_temperature
 
 
 def _drawn(count, temperature=1.0, seed=0):

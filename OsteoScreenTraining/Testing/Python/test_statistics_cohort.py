@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from OsteoScreenLib.errors import UsageError
-from OsteoScreenTrainingLib.evaluation.statistics.cohort_tests import (
+from OsteoScreenTrainingLib.statistics.cohort_tests import (
     Group,
     anova,
     chi_square,

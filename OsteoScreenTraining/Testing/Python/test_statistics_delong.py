@@ -12,7 +12,7 @@ from scipy import stats
 from sklearn.metrics import roc_auc_score
 
 from OsteoScreenLib.errors import UsageError
-from OsteoScreenTrainingLib.evaluation.statistics.delong import (
+from OsteoScreenTrainingLib.statistics.delong import (
     Auc,
     auc_covariance,
     auc_with_interval,

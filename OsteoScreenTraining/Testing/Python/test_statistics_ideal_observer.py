@@ -13,7 +13,7 @@ from scipy import stats
 from OsteoScreenLib.densitometry.bmd import qct_category
 from OsteoScreenLib.errors import UsageError
 from OsteoScreenLib.results import BONE_STATUSES
-from OsteoScreenTrainingLib.evaluation.statistics.ideal_observer import class_posteriors, expected_auc, expected_aucs
+from OsteoScreenTrainingLib.statistics.ideal_observer import class_posteriors, expected_auc, expected_aucs
 
 
 def test_posteriors_at_the_limits_and_far_from_them():

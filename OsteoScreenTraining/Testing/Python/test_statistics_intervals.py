@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from OsteoScreenLib.errors import UsageError
-from OsteoScreenTrainingLib.evaluation.statistics.delong import auc_with_interval
-from OsteoScreenTrainingLib.evaluation.statistics.intervals import bootstrap_interval, wilson
-from OsteoScreenTrainingLib.evaluation.statistics.plain import plain
-from OsteoScreenTrainingLib.evaluation.statistics.subgroups import by_subgroup
+from OsteoScreenTrainingLib.statistics.delong import auc_with_interval
+from OsteoScreenTrainingLib.statistics.intervals import bootstrap_interval, wilson
+from OsteoScreenTrainingLib.statistics.plain import plain
+from OsteoScreenTrainingLib.statistics.subgroups import by_subgroup
 
 
 def test_wilson_against_published_values():

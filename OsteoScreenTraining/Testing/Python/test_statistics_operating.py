@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from OsteoScreenLib.errors import UsageError
-from OsteoScreenTrainingLib.evaluation.statistics.multiclass import confusion_matrix, multiclass_metrics, one_vs_rest
-from OsteoScreenTrainingLib.evaluation.statistics.operating import (
+from OsteoScreenTrainingLib.statistics.multiclass import confusion_matrix, multiclass_metrics, one_vs_rest
+from OsteoScreenTrainingLib.statistics.operating import (
     at_argmax,
     at_threshold,
     binary_metrics,

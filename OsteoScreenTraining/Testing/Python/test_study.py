@@ -22,9 +22,9 @@ from OsteoScreenLib.results import BONE_STATUSES
 from OsteoScreenTrainingLib.datasets.folder import DataSet
 from OsteoScreenTrainingLib.datasets.manifest import MANIFEST, read_manifest
 from OsteoScreenTrainingLib.datasets.splits import load_split
-from OsteoScreenTrainingLib.evaluation.study.beside_tables import verdict
-from OsteoScreenTrainingLib.evaluation.study.profiles import COMPARISONS, FULL, QUICK, load_profile
 from OsteoScreenTrainingLib.simulation.cohort import CohortRequest, write_cohort
+from OsteoScreenTrainingLib.study.beside_tables import verdict
+from OsteoScreenTrainingLib.study.profiles import COMPARISONS, FULL, QUICK, load_profile
 from Testing.Python.forked_commands import ForkedCommands
 
 pytestmark = pytest.mark.slow

@@ -20,9 +20,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from OsteoScreenLib.errors import OsteoScreenError
-from OsteoScreenTrainingLib.evaluation.figures.style import DPI, WIDE_IN
-from OsteoScreenTrainingLib.evaluation.study.page import PageFigure, PageTable, Section, StudyPage, write_page
-from OsteoScreenTrainingLib.evaluation.tables import fixed, p_value, plus_minus, with_interval, write_table
+from OsteoScreenTrainingLib.figures.style import DPI, WIDE_IN
+from OsteoScreenTrainingLib.study.page import PageFigure, PageTable, Section, StudyPage, write_page
+from OsteoScreenTrainingLib.tables import fixed, p_value, plus_minus, with_interval, write_table
 
 HOSTILE = "</td><script>alert(1)</script>\u202e\x00\x1b[31m\"'><img src=http://x.example/a.png> {{ 7*7 }}"
 VOID = {"meta", "img", "br"}

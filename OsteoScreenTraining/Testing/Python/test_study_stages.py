@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from OsteoScreenLib.errors import UsageError
-from OsteoScreenTrainingLib.evaluation.study.stages import Stages
+from OsteoScreenTrainingLib.study.stages import Stages
 from OsteoScreenTrainingLib.training.job_files import HEARTBEAT, JOB, LOCK, LOG
 
 

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from OsteoScreenLib.densitometry.bmd import NORMAL_ABOVE_MG_CM3, OSTEOPOROSIS_BELOW_MG_CM3
 
-from ...evaluation.figures.style import DPI, SMALL_PT, SOFT, WIDE_IN, line, styled
+from ...figures.style import DPI, SMALL_PT, SOFT, WIDE_IN, line, styled
 
 _ROW_IN, _BINS = 1.35, 24
 

@@ -17,7 +17,7 @@ from PIL import Image
 from OsteoScreenLib.errors import OsteoScreenError
 from OsteoScreenLib.reports.text import page_environment
 
-from ...evaluation.page_style import page_styles
+from ...page_style import page_styles
 from ..manifest import Subject
 from . import CheckReport
 from .figures import data_uri, distributions, embedded

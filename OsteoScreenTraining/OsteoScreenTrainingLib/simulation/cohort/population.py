@@ -14,8 +14,8 @@ import numpy as np
 
 from OsteoScreenLib.errors import UsageError
 
-from ...evaluation.paper import paper
-from ...evaluation.statistics.cohort_tests import Group
+from ...paper import paper
+from ...statistics.cohort_tests import Group
 
 #: Reference BMD is QCT with an error of its own, SD of an individual's value in mg/cm3: the paper's Model 1 reaches
 #: its accuracy where Table 1's distribution is blurred by 10-11 mg/cm3 (reference/study.md, "How hard the target is").

@@ -13,9 +13,8 @@ from OsteoScreenLib.models import load_bundle
 from OsteoScreenLib.results import BONE_STATUSES
 from OsteoScreenLib.segmentation import Segmenter
 
-from ...datasets.folder import bone_status
-from ...datasets.splits import PARTS
-from ..bone_status import baseline_scores, score_probabilities
+from ..datasets.folder import bone_status
+from ..datasets.splits import PARTS
 from ..figures.bland_altman import Limits, bland_altman
 from ..figures.cohort import PaperBmd, cohort_by_age
 from ..figures.confusion import confusion_matrices
@@ -29,6 +28,7 @@ from ..figures.style import save
 from ..paper import paper
 from ..statistics import agreement
 from ..statistics import decision_curve as net_benefit
+from ..statistics.bone_status import baseline_scores, score_probabilities
 from ..statistics.delong import auc_with_interval
 from .beside_tables import baseline
 from .model_tables import WORDS

@@ -1,4 +1,4 @@
-"""The study's tables as files, CSV and JSON, and how their numbers are written for reading."""
+"""Tables as files, CSV and JSON, and how their numbers are written for reading."""
 
 from __future__ import annotations
 

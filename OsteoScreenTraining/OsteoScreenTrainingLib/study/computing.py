@@ -19,16 +19,16 @@ from OsteoScreenLib.errors import InputError
 from OsteoScreenLib.models import load_bundle
 from OsteoScreenLib.progress import Progress, silent
 
-from ...datasets.folder import HEADER, LEVELS, SLICES, DataSet, bone_status
-from ...datasets.inclusion import Inclusion, include
-from ...datasets.manifest import MANIFEST, Subject
-from ...datasets.masked_slices import MaskedSlices
-from ...datasets.predictions import predict_masks
-from ...datasets.splits import PARTS, Split, leaks, make_split, save_split
-from ...training.classification_task import ClassificationTask
-from ...training.config import TrainingConfig, replace
-from ...training.running import trained_bundle
-from ...training.tasks import open_task
+from ..datasets.folder import HEADER, LEVELS, SLICES, DataSet, bone_status
+from ..datasets.inclusion import Inclusion, include
+from ..datasets.manifest import MANIFEST, Subject
+from ..datasets.masked_slices import MaskedSlices
+from ..datasets.predictions import predict_masks
+from ..datasets.splits import PARTS, Split, leaks, make_split, save_split
+from ..training.classification_task import ClassificationTask
+from ..training.config import TrainingConfig, replace
+from ..training.running import trained_bundle
+from ..training.tasks import open_task
 from .profiles import StudyProfile, Variant
 from .scoring import RoiMeasurer, SliceScorer, run_all
 from .stages import Stages, fingerprint

@@ -11,12 +11,12 @@ import numpy as np
 from OsteoScreenLib.errors import InputError
 from OsteoScreenLib.results import BONE_STATUSES
 
-from ...datasets.calibrations import subject_line
-from ...datasets.folder import LEVELS, DataSet, bone_status
-from ...datasets.inclusion import Inclusion
-from ...datasets.manifest import Subject
-from ...datasets.splits import PARTS, Part, Split
-from ..bone_status import youden_thresholds
+from ..datasets.calibrations import subject_line
+from ..datasets.folder import LEVELS, DataSet, bone_status
+from ..datasets.inclusion import Inclusion
+from ..datasets.manifest import Subject
+from ..datasets.splits import PARTS, Part, Split
+from ..statistics.bone_status import youden_thresholds
 from ..statistics.ideal_observer import class_posteriors
 from ..statistics.temperature import apply_temperature
 from .computing import StudyComputation

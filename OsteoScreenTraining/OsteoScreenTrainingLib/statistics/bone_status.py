@@ -2,7 +2,7 @@
 
 Classes are numbered in the order of ``BONE_STATUSES``. The argmax is the paper's operating point; Youden thresholds
 are reported separately and come from the validation set. Numbers that do not exist are NaN in here and ``None`` after
-:func:`OsteoScreenTrainingLib.evaluation.statistics.plain.plain`.
+:func:`OsteoScreenTrainingLib.statistics.plain.plain`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from OsteoScreenLib.densitometry.bmd import NORMAL_ABOVE_MG_CM3, OSTEOPOROSIS_BE
 from OsteoScreenLib.errors import UsageError
 from OsteoScreenLib.results import BONE_STATUSES, BoneStatus
 
-from .statistics.calibration import (
+from .calibration import (
     CalibrationLine,
     ReliabilityBin,
     binary_brier_score,
@@ -28,10 +28,10 @@ from .statistics.calibration import (
     reliability_curve,
     top_label_calibration_error,
 )
-from .statistics.checks import class_indices, class_probabilities, finite_numbers, score_table
-from .statistics.delong import Auc, AucTest, auc_with_interval, paired_test
-from .statistics.multiclass import MulticlassMetrics, confusion_matrix, multiclass_metrics
-from .statistics.operating import BinaryMetrics, at_argmax, at_threshold, binary_metrics, youden_threshold
+from .checks import class_indices, class_probabilities, finite_numbers, score_table
+from .delong import Auc, AucTest, auc_with_interval, paired_test
+from .multiclass import MulticlassMetrics, confusion_matrix, multiclass_metrics
+from .operating import BinaryMetrics, at_argmax, at_threshold, binary_metrics, youden_threshold
 
 #: QCT limits of osteopenia in mg/cm3.
 BMD_LIMITS = (OSTEOPOROSIS_BELOW_MG_CM3, NORMAL_ABOVE_MG_CM3)

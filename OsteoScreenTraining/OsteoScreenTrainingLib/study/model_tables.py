@@ -8,9 +8,9 @@ import numpy as np
 
 from OsteoScreenLib.results import BONE_STATUSES
 
-from ...datasets.splits import PARTS
-from ..bone_status import BoneStatusScore, compare_models, score_probabilities
+from ..datasets.splits import PARTS
 from ..statistics.agreement import agreement
+from ..statistics.bone_status import BoneStatusScore, compare_models, score_probabilities
 from ..statistics.calibration import brier_score, log_loss, top_label_calibration_error
 from ..statistics.intervals import Proportion
 from ..statistics.operating import BinaryMetrics

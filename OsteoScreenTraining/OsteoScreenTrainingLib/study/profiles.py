@@ -12,7 +12,7 @@ from typing import Any
 
 from OsteoScreenLib.errors import UsageError
 
-from ...training.config import TrainingConfig, from_dict, merged
+from ..training.config import TrainingConfig, from_dict, merged
 
 #: The paper: 500 rounds, batches of 64, SGD with a learning rate of 0.001.
 ROUNDS, BATCH, RATE = 500, 64, 0.001

@@ -8,8 +8,14 @@ import numpy as np
 
 from OsteoScreenLib.results import BONE_STATUSES
 
-from ..bone_status import baseline_scores, compare_models, hu_threshold_tests, score_measured, score_probabilities
 from ..paper import Model, paper
+from ..statistics.bone_status import (
+    baseline_scores,
+    compare_models,
+    hu_threshold_tests,
+    score_measured,
+    score_probabilities,
+)
 from ..statistics.delong import auc_with_interval
 from ..statistics.ideal_observer import expected_aucs
 from ..tables import fixed, p_value, with_interval

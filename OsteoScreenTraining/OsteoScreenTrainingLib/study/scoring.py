@@ -18,9 +18,9 @@ from OsteoScreenLib.models import load_bundle
 from OsteoScreenLib.progress import Progress
 from OsteoScreenLib.segmentation import Segmenter
 
-from ...datasets.slices import SliceDataset
-from ..cases import slice_case
-from ..segmentation import score_case
+from ..datasets.slices import SliceDataset
+from ..evaluation.cases import slice_case
+from ..evaluation.segmentation import score_case
 
 _CHUNK = 8
 

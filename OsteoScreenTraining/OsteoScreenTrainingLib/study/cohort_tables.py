@@ -11,9 +11,9 @@ import numpy as np
 from OsteoScreenLib.errors import UsageError
 from OsteoScreenLib.results import BONE_STATUSES
 
-from ...datasets.folder import bone_status
-from ...datasets.manifest import Subject
-from ...datasets.splits import PARTS
+from ..datasets.folder import bone_status
+from ..datasets.manifest import Subject
+from ..datasets.splits import PARTS
 from ..figures.cohort import DECADES
 from ..statistics.cohort_tests import Group, anova, chi_square, t_test
 from ..tables import fixed, p_value, plus_minus

@@ -14,7 +14,7 @@ from typing import Any
 from OsteoScreenLib.errors import InputError, UsageError, system_reason
 from OsteoScreenLib.results_io import write_text_atomically
 
-from ...training.job_files import is_job_file
+from ..training.job_files import is_job_file
 
 IDENTITY, FOLDER = "study.json", "stages"
 
