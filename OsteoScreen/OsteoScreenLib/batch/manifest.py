@@ -118,9 +118,9 @@ class _Problems:
 
     def raise_any(self, name: str) -> None:
         if self.count:
-            rows = "row" if self.count == 1 else "rows"
+            rows, them = ("row", "it") if self.count == 1 else ("rows", "them")
             more = f" And {self.count - len(self.told)} more." if self.count > len(self.told) else ""
-            raise InputError(f"{name} has {self.count} wrong {rows}; mend them. {' '.join(self.told)}{more}")
+            raise InputError(f"{name} has {self.count} wrong {rows}; mend {them}. {' '.join(self.told)}{more}")
 
 
 def _check(place: Path, rows: _Rows) -> None:
@@ -301,6 +301,8 @@ def _csv(place: Path) -> _Rows:
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         raise InputError(f"{place.name} is in UTF-16; save it as CSV in UTF-8.")
     text = head.decode("utf-8-sig", "replace")
+    if "\r" in text.rstrip("\r\n"):
+        raise InputError(f"{place.name} ends its lines as old Macs did, with CR alone; save it as CSV in UTF-8.")
     delimiter = max(",;\t", key=lambda mark: len(set(_names(text.rstrip("\r\n").split(mark))) & set(COLUMNS)))
     columns = _names(next(csv.reader([text], delimiter=delimiter), []))
     _refuse_repeated(place, columns)

@@ -122,10 +122,11 @@ def test_unknown_columns_are_told_and_notes_are_not(tmp_path):
         ("ct,ct\na,b\n", "twice"),
         (b"ct\n\xff\xfe\n", "UTF-8"),
         ("ct\na\n".encode("utf-16"), "UTF-16"),
+        ("ct,l1\ra.nrrd,#5\r", "CR alone"),
         ('ct\n"a\n', "no proper CSV"),
         ("ct\n" + "a" * 200_000 + "\n", "no proper CSV"),
     ],
-    ids=["no ct", "empty", "twice", "bytes", "UTF-16", "open quote", "endless cell"],
+    ids=["no ct", "empty", "twice", "bytes", "UTF-16", "old Mac", "open quote", "endless cell"],
 )
 def test_what_is_no_manifest_is_one_sentence(tmp_path, data, words):
     with pytest.raises((InputError, UsageError), match=words):
