@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 
-from .errors import BundleError, UsageError
+from .errors import BundleError, UnusableLevels
 from .models import Bundle, default_bundle, load_bundle
 
 PathLike = str | os.PathLike[str]
@@ -38,14 +38,14 @@ def localisation_bundle(named: PathLike | None) -> Bundle:
 def named_classification_bundle(named: PathLike | None, levels: Iterable[str] | None) -> Bundle | None:
     """Return the named classification bundle, None without a name; `levels` are None while they are not known.
 
-    Raises BundleError when there is no such bundle, UsageError when it sees a level that is not there.
+    Raises BundleError when there is no such bundle, UnusableLevels when it sees a level that is not there.
     """
     if named is None:
         return None
     bundle = load_bundle(named, "classification")
     missing = [] if levels is None else [name for name in bundle.preprocessing["levels"] if name not in set(levels)]
     if missing:
-        raise UsageError(
+        raise UnusableLevels(
             f"The classification bundle {bundle.name} (Model 1) sees {' and '.join(bundle.preprocessing['levels'])}; "
             f"give the centre slice of {missing[0]} with --{missing[0].lower()}, or name a Model 2 bundle, which sees "
             "L1 alone."
@@ -56,6 +56,6 @@ def named_classification_bundle(named: PathLike | None, levels: Iterable[str] | 
 def classification_bundle(named: PathLike | None, levels: Iterable[str]) -> Bundle | None:
     """Return the named classification bundle, else the shipped one for the levels, None when none ships for them.
 
-    Raises BundleError when there is no such bundle or a shipped one is damaged, UsageError as above.
+    Raises BundleError when there is no such bundle or a shipped one is damaged, UnusableLevels as above.
     """
     return named_classification_bundle(named, levels) or default_bundle("classification", levels=tuple(levels))

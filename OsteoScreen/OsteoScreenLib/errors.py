@@ -23,6 +23,14 @@ class UsageError(OsteoScreenError):
     exit_code = 2
 
 
+class NoSuchSeries(UsageError):
+    """A series is asked for that the scan does not hold."""
+
+
+class UnusableLevels(UsageError):
+    """The levels cannot be measured on this scan: outside it, swapped, without a middle that can be seen."""
+
+
 class StudyRefused(OsteoScreenError):
     """The study was read, but must not be screened as it is; the reasons are in the result."""
 

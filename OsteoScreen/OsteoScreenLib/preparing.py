@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .errors import UsageError
+from .errors import UnusableLevels
 from .progress import Progress, silent
 from .request import LEVEL_NAMES, ScreeningRequest
 from .results import Check, Level
@@ -39,8 +39,8 @@ class FoundLevels:
 def find_levels(request: ScreeningRequest, ct: CT, progress: Progress = silent) -> FoundLevels:
     """Return the request's levels: those given, those of a segmentation, and those that are suggested.
 
-    Raises UsageError where they make no sense, InputError where a segmentation does not give them or the scan cannot be
-    read, BundleError where levels are to be suggested and no network is there for it.
+    Raises UnusableLevels where they make no sense, InputError where a segmentation does not give them or the scan
+    cannot be read, BundleError where levels are to be suggested and no network is there for it.
     """
     from .levels import levels_from_segmentation, parse_level, snap_to_centre
 
@@ -96,9 +96,9 @@ def _in_order(levels: dict[str, Level]) -> dict[str, Level]:
 
 def _check_levels(levels: dict[str, Level]) -> None:
     if "L1" not in levels:
-        raise UsageError("L2 was given without L1; give the centre slice of L1 with --l1.")
+        raise UnusableLevels("L2 was given without L1; give the centre slice of L1 with --l1.")
     if "L2" in levels and levels["L2"].z_mm >= levels["L1"].z_mm:
-        raise UsageError(
+        raise UnusableLevels(
             f"L2 (S {levels['L2'].z_mm:.1f} mm) does not lie below L1 (S {levels['L1'].z_mm:.1f} mm); check whether "
             "they are swapped or the same slice."
         )

@@ -32,7 +32,7 @@ STUDY_COLUMNS: dict[str, str] = {
     "set": "which combination of versions, bundles and settings it was screened with",
     "id": "the study's name in the batch",
     "state": "waiting, running, screened, refused, failed or needs levels",
-    "kind": "why it was refused, failed or needs levels: names of checks, or a class of errors",
+    "kind": "why it was refused, failed or needs levels: names of checks, or a few words",
     "reason": "the same in sentences, without names of files",
     "tries": "how often it was begun",
     "seconds": "that the last try took",

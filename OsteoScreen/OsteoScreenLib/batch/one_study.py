@@ -21,6 +21,7 @@ from ..request import AUTO, LEVEL_NAMES, ScreeningRequest
 from ..results import ScreeningResult
 from ..turns import Turn, Turns
 from . import inputs
+from .kinds import kind_of
 from .outcome import Order, Outcome, Trouble, troubled
 from .publish import OutputProblem
 from .settings import BatchSettings, versions
@@ -171,10 +172,8 @@ def _of_error(order: Order, error: Exception) -> Outcome:
         away = inputs.is_server_away(order.study)
         return troubled(Trouble.GONE if away else Trouble.UNREACHABLE, _sentence(error))
     if isinstance(error, StudyRefused):
-        return Outcome(State.REFUSED, None, type(error).__name__, str(error))
-    if isinstance(error, OsteoScreenError):
-        return Outcome(State.FAILED, None, type(error).__name__, str(error))
-    return Outcome(State.FAILED, None, "Unexpected", _sentence(error))
+        return Outcome(State.REFUSED, None, kind_of(error), str(error))
+    return Outcome(State.FAILED, None, kind_of(error), _sentence(error))
 
 
 def _sentence(error: Exception) -> str:

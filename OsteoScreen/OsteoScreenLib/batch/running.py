@@ -12,6 +12,7 @@ from typing import Protocol
 from ..errors import OsteoScreenError
 from .audit import AuditLog
 from .driver import Driver, Listener, Workers
+from .kinds import kind_of
 from .lock import sole_driver
 from .publish import prepare_set
 from .settings import BatchSettings, Pace, used_bundles, versions
@@ -82,7 +83,7 @@ class Batch:
                     Driver(store, audit, result_set, self.settings, self.pace, workers, listener).run()
         except BaseException as error:
             with suppress(OsteoScreenError):
-                audit.note("driver stopped", set=result_set.id, kind=type(error).__name__)
+                audit.note("driver stopped", set=result_set.id, kind=kind_of(error))
             raise
         audit.note("driver ended", set=result_set.id)
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
+from .kinds import plain_kind
 from .store_file import StoreFile
 from .study import BatchStudy, State, StudyRow
 
@@ -264,4 +265,6 @@ def _study(described: str) -> BatchStudy:
 
 def _row(found: Sequence[Any]) -> StudyRow:
     described, state, tries, kind, reason, seconds, measures, doubt = islice(found, 8)
-    return StudyRow(_study(described), State(state), tries, kind, reason, seconds, json.loads(measures), doubt)
+    return StudyRow(
+        _study(described), State(state), tries, plain_kind(kind), reason, seconds, json.loads(measures), doubt
+    )

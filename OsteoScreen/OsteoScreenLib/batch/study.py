@@ -57,8 +57,8 @@ class StudyRow:
     """What the store knows of a study in one set of results.
 
     tries : how often it was begun
-    kind, reason : why it was refused, failed or needs levels: a class ("InputError", "timeout", "killed", …) and one
-        sentence
+    kind, reason : why it was refused, failed or needs levels: a few words ("unreadable", "timeout", …; the
+        checks' names of a refused study) and one sentence
     seconds : that the last try took
     measures : the flat row of :mod:`OsteoScreenLib.reports.table`, where there is a result
     doubt : how much a reader should look at it first, 0 to 1

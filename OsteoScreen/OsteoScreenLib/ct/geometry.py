@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import InputError, UsageError
+from ..errors import InputError, UnusableLevels
 
 #: From DICOM's and ITK's LPS to RAS: the first two axes change sign.
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
@@ -119,14 +119,14 @@ class Geometry:
     def nearest_slice(self, z_mm: float) -> int:
         """The slice whose centre is nearest to RAS S ``z_mm``.
 
-        Raises `UsageError`, naming the scan's range, where ``z_mm`` is more than half a slice outside it.
+        Raises `UnusableLevels`, naming the scan's range, where ``z_mm`` is more than half a slice outside it.
         """
         slices, rows, columns = self.shape
         z = self.ras((columns - 1) / 2, (rows - 1) / 2, np.arange(slices))[:, 2]
         k = int(np.argmin(np.abs(z - z_mm))) if np.isfinite(z_mm) else 0
         half_slice = 0.5 * abs(z[1] - z[0]) if len(z) > 1 else 2.5
         if not abs(z[k] - z_mm) <= half_slice + 1e-3 and not z.min() <= z_mm <= z.max():
-            raise UsageError(
+            raise UnusableLevels(
                 f"S {z_mm:g} mm lies outside the scan, which covers S {z.min():.1f} to {z.max():.1f} mm; "
                 "give a level inside it."
             )

@@ -6,7 +6,7 @@ import os
 import stat
 from pathlib import Path
 
-from ..errors import InputError, UsageError, system_reason
+from ..errors import InputError, NoSuchSeries, UsageError, system_reason
 from ..progress import Progress, silent
 from .dicom import open_dicom
 from .study import CT
@@ -22,7 +22,7 @@ def open_ct(path: str | os.PathLike[str], series: str | None = None, progress: P
     by default the thinnest axial soft-kernel CT is taken, and the finding "series" says so. ``progress`` is told how
     far the reading of headers is.
 
-    Raises `InputError` where nothing there can be read as a CT, and `UsageError` where ``series`` is not there.
+    Raises `InputError` where nothing there can be read as a CT, and `NoSuchSeries` where ``series`` is not there.
     """
     if not os.fspath(path):
         raise UsageError("No CT was given; name a DICOM folder or a NRRD, MetaImage or NIfTI file.")
@@ -41,5 +41,5 @@ def open_ct(path: str | os.PathLike[str], series: str | None = None, progress: P
     if kind is None:
         return open_dicom(place, series, progress)
     if series is not None:
-        raise UsageError(f"A series can be chosen in DICOM only, and {place.name} is a {kind} file; leave it out.")
+        raise NoSuchSeries(f"A series can be chosen in DICOM only, and {place.name} is a {kind} file; leave it out.")
     return open_volume_file(place, kind)

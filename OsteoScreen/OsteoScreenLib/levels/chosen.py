@@ -6,7 +6,7 @@ import math
 import re
 from typing import TYPE_CHECKING
 
-from ..errors import UsageError
+from ..errors import UnusableLevels
 from ..results import Level
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def is_level_text(text: str) -> bool:
 def parse_level(text: str, ct: CT, name: str) -> Level:
     """The level ``name`` at what the user wrote: "-812.5" is RAS S in mm, "#123" a slice index of the file.
 
-    The level lies on the nearest slice, and its ``z_mm`` is that slice's. Raises `UsageError` where the text is
+    The level lies on the nearest slice, and its ``z_mm`` is that slice's. Raises `UnusableLevels` where the text is
     neither, or lies outside the scan.
     """
     written = _written(text)
@@ -34,7 +34,7 @@ def parse_level(text: str, ct: CT, name: str) -> Level:
     if found is not None:
         return level_at(ct, found if isinstance(found, int) else ct.geometry.nearest_slice(found), name, "user")
     shown = repr(written if len(written) <= _LONGEST else written[:_LONGEST] + "...")
-    raise UsageError(
+    raise UnusableLevels(
         f"{name} is given as {shown}, which is no level; write the centre slice as millimetres (RAS S, such as "
         "-812.5) or as #index (such as #123), or auto to have it suggested."
     )
@@ -53,11 +53,11 @@ def _index_or_millimetres(written: str) -> int | float | None:
 
 
 def level_at(ct: CT, k: int, name: str, set_by: str, *, confirmed: bool = True) -> Level:
-    """The level ``name`` on slice ``k`` of the scan. Raises `UsageError` where the scan has no such slice."""
+    """The level ``name`` on slice ``k`` of the scan. Raises `UnusableLevels` where the scan has no such slice."""
     slices = ct.geometry.shape[0]
     if not 0 <= k < slices:
         z = sorted((ct.geometry.slice_z(0), ct.geometry.slice_z(slices - 1)))
-        raise UsageError(
+        raise UnusableLevels(
             f"{name} is given as slice #{k}, and the scan has slices #0 to #{slices - 1} "
             f"(S {z[0]:.1f} to {z[1]:.1f} mm); give one of those."
         )

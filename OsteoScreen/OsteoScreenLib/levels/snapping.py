@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from ..errors import UsageError
+from ..errors import UnusableLevels
 from ..results import Level
 from .body_on_slice import find_body
 
@@ -87,7 +87,7 @@ def snap_to_centre(ct: CT, level: Level, xy_ras: tuple[float, float] | None = No
     Where the body lies on the level's slice is told by ``xy_ras`` (R and A in mm), or else found by its shape. At most
     42 mm of slices on either side are decoded, 27 mm where the slice is near the middle already.
 
-    Raises `UsageError`, saying what to do, where the body or its endplates cannot be told clearly, or the scan ends
+    Raises `UnusableLevels`, saying what to do, where the body or its endplates cannot be told clearly, or the scan ends
     within the vertebra. The result's ``set_by`` is "snapped"; whether a reader confirmed the level is left as it was.
     """
     return snap_with_axis(ct, level, xy_ras).level
@@ -100,7 +100,7 @@ def snap_with_axis(ct: CT, level: Level, xy_ras: tuple[float, float] | None = No
     seed = ct.geometry.ras(column, row, k)
     fit = _fit_endplates(ct, seed)
     if fit is None or not fit.is_clear:
-        raise UsageError(
+        raise UnusableLevels(
             f"The endplates of {level.name} around slice #{k} (S {level.z_mm:.1f} mm) do not stand out clearly enough "
             f"to find its middle{_cut_hint(ct, seed)}; choose the centre slice by eye and give it without snapping."
         )
@@ -123,7 +123,7 @@ def _body_at(ct: CT, k: int, name: str) -> tuple[float, float]:
     """Row and column, as fractions, of the middle of the body that is seen on slice k."""
     body = find_body(ct.slice(k), ct.geometry.pixel_spacing_mm)
     if body is None or not body.is_clear:
-        raise UsageError(
+        raise UnusableLevels(
             f"No vertebral body is seen clearly on slice #{k} of {name}, so it cannot be snapped; choose a slice "
             "through the body, or give the centre slice without snapping."
         )

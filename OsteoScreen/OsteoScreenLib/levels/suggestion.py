@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import UsageError
+from ..errors import UnusableLevels
 from ..localisation.spine import LocalisedSpine, LocalisedVertebra
 from ..results import Level
 from .chosen import level_at
@@ -113,7 +113,7 @@ def level_of(ct: CT, vertebra: LocalisedVertebra) -> SuggestedLevel:
     snapped = False
     try:
         moved = snap_with_axis(ct, found, (vertebra.centre[0], vertebra.centre[1]))
-    except UsageError:
+    except UnusableLevels:
         pass
     else:
         snapped = abs(moved.level.z_mm - vertebra.centre[2]) <= MOST_SNAPPED_MM

@@ -48,7 +48,7 @@ def refused(n: int, rng: random.Random) -> StudyRow:
 
 def failed(n: int, rng: random.Random) -> StudyRow:
     study = BatchStudy(f"case-{n:04d}", f"/archive/POE^EDGAR {n}/ct.nii.gz", l1="#12")
-    kind = rng.choice(("InputError", "timeout", "killed"))
+    kind = rng.choice(("unreadable", "timeout", "killed"))
     return StudyRow(study, State.FAILED, 2, kind, f"{study.ct} is damaged; copy POE^EDGAR {n} again.", 30.0)
 
 

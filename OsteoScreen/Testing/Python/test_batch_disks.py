@@ -117,7 +117,8 @@ def test_a_share_of_outputs_that_vanishes(mounted, undisturbed):
 def test_a_share_of_scans_that_vanishes(archive, undisturbed, tmp_path):
     out, scans = tmp_path / "out", archive.folder / "scans"
     driver = archive.start(out, "--workers=1")
-    waited(lambda: finished_ids(out))
+    # Until the driver knows of a scan that was there, it says that none is.
+    waited(lambda: finished_ids(out) and rows(out, State.SCREENED))
     scans.rename(tmp_path / "elsewhere")
     try:
         _, complained = driver.communicate(timeout=PATIENCE_S)
@@ -131,6 +132,7 @@ def test_a_share_of_scans_that_vanishes(archive, undisturbed, tmp_path):
     # What happened is in the log, and where the scans lie is not.
     log = (out / "audit.jsonl").read_text()
     assert [line["kind"] for line in events(out) if line.get("state") == "waiting again"]
+    assert [line["kind"] for line in events(out) if line["event"] == "driver stopped"] == ["no study can be screened"]
     assert str(archive.folder) not in log
     assert "scans" not in log
 

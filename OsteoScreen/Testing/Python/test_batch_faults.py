@@ -120,6 +120,7 @@ def test_an_interrupted_batch_says_so_and_goes_on(archive, undisturbed, tmp_path
     assert time.monotonic() - asked < 20
     assert driver.returncode == 130
     assert complaints(complained) == "osteoscreen: Interrupted; what is finished stays, and the same command goes on.\n"
+    assert (events(out)[-1]["event"], events(out)[-1]["kind"]) == ("driver stopped", "interrupted")
     assert State.RUNNING not in {row.state for row in rows(out).values()}
     assert archive.run(out, "--workers=2").returncode == 0
     assert results(out) == undisturbed
@@ -159,7 +160,7 @@ def test_a_corrupt_dicom_in_every_tenth_study_costs_that_study_alone(archive, un
     assert {study_id: told[:-1] for study_id, told in found.items()} == {
         study_id: undisturbed[like[study_id]][:-1] for study_id in found
     }
-    assert corrupt[0] == ("failed", "InputError", {})
+    assert corrupt[0] == ("failed", "unreadable", {})
     assert corrupt[1][0] == "screened", "it was told to, by --force"
     refusing = [check for check in corrupt[1][5]["eligibility"] if check["check"] == "files"]
     assert [(check["outcome"], check["value"]) for check in refusing] == [("refuse", 1)]

@@ -93,13 +93,15 @@ def _with(scan: Path, out: Path, changes: dict) -> Order:
     return order if model is None else replace(order, settings=replace(order.settings, segmentation_model=model))
 
 
-def test_what_is_no_scan_fails_with_a_class_and_a_sentence(scan, tmp_path):
+def test_what_is_no_scan_fails_with_a_kind_and_a_sentence(scan, tmp_path):
     text = tmp_path / "scan.nrrd"
     text.write_text("NRRD0004\nnothing of the kind\n")
     found = ask(order_of(scan, tmp_path / "out", ct=str(text)))
-    assert (found.state, found.kind) == (State.FAILED, "InputError") and found.reason.endswith(".")
+    assert (found.state, found.kind) == (State.FAILED, "unreadable") and found.reason.endswith(".")
     below = ask(order_of(scan, tmp_path / "out", l1="#4000"))
-    assert (below.state, below.kind) == (State.FAILED, "UsageError")
+    assert (below.state, below.kind) == (State.FAILED, "unusable levels")
+    other = ask(order_of(scan, tmp_path / "out", series="1.2.3"))
+    assert (other.state, other.kind) == (State.FAILED, "no such series")
 
 
 def test_what_makes_a_set_is_what_bundles_and_calibration_hold_and_not_where_they_lie(scan, tmp_path):

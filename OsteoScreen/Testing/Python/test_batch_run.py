@@ -45,7 +45,7 @@ def test_each_study_ends_in_the_state_that_is_its_own(mixed, undisturbed):
     found = rows(out)
     assert {study_id: (row.state, row.kind) for study_id, row in found.items()} == {
         "case-000": (State.SCREENED, ""),
-        "case-001": (State.FAILED, "InputError"),
+        "case-001": (State.FAILED, "unreadable"),
         "case-002": (State.FAILED, "missing"),
         "case-003": (State.SCREENED, ""),
         "case-004": (State.NEEDS_LEVELS, "no levels"),

@@ -65,7 +65,7 @@ def test_each_set_has_states_of_its_own(store):
     one, two = begin(store, device="cpu"), begin(store, device="cuda")
     store.add(one, STUDIES)
     store.add(two, STUDIES)
-    store.finish(one, StudyRow(STUDIES[0], State.FAILED, kind="InputError", reason="It is no CT."))
+    store.finish(one, StudyRow(STUDIES[0], State.FAILED, kind="unreadable", reason="It is no CT."))
     assert states(store, one)[IDS[0]] == "failed"
     assert states(store, two)[IDS[0]] == "waiting"
 

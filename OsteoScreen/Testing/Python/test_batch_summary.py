@@ -140,7 +140,7 @@ def test_refusals_are_counted_by_reason_and_failures_name_no_file(tmp_path):
     tally = tally_of(some)
     expected = Counter(row.kind for row in some if row.state is State.REFUSED)
     assert tally.refusals == expected
-    assert "the CT is damaged" in text and "InputError" in text
+    assert "the CT is damaged" in text and "unreadable" in text
 
 
 def test_hostile_text_stays_text(tmp_path):

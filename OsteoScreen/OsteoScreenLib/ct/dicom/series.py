@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
-from ...errors import UsageError
+from ...errors import NoSuchSeries
 from ...results import Check
 from ..kernels import KernelKind, kernel_kind
 from .header import CT_CLASSES, Frame
@@ -154,14 +154,14 @@ def _name(by_series: dict[tuple, list[Stack]]) -> None:
 def choose(stacks: Sequence[Stack], series: str | None) -> tuple[Stack, Check]:
     """The stack that ``series`` names, or else the thinnest axial soft-kernel CT; and the finding that says so.
 
-    Raises `UsageError`, listing the choices, where there is no stack of that name.
+    Raises `NoSuchSeries`, listing the choices, where there is no stack of that name.
     """
     longest = max((s.coverage_mm for s in stacks if s.is_ct and s.is_axial), default=0.0)
     ranked = sorted(stacks, key=lambda s: _rank(s, longest))
     if series is not None:
         chosen = next((s for s in ranked if s.name == series.strip()), None)
         if chosen is None:
-            raise UsageError(f"There is no series {series!r} here; choose one of: {_listed(ranked)}.")
+            raise NoSuchSeries(f"There is no series {series!r} here; choose one of: {_listed(ranked)}.")
         message = f"The series was chosen by the user: {chosen.words}."
         return chosen, Check("series", "pass", message, chosen.name)
     chosen = ranked[0]
