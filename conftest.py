@@ -56,6 +56,7 @@ def chromium(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., bytes]:
         command = [
             program, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
             "--disable-background-networking", "--disable-component-update", "--disable-sync", "--hide-scrollbars",
+            "--disable-dev-shm-usage",  # containers often have 64 MB there
             f"--user-data-dir={profile}", *arguments,
         ]  # fmt: skip
         environment = {**os.environ, "HOME": str(profile)}

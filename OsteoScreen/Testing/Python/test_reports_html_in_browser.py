@@ -131,13 +131,14 @@ def test_no_request_leaves_the_page(chromium, pages: dict[str, str], tmp_path: P
     (tmp_path / "hostile.html").write_text(render_html(poisoned(fetch), pictures()), encoding="utf-8")
     (tmp_path / "whole.html").write_text(pages["followed up"], encoding="utf-8")
     (tmp_path / "control.html").write_text("<img src=http://evil.example/control.png>", encoding="utf-8")
+    frames = (f'<iframe src="{name}.html" width="900"></iframe>' for name in ("hostile", "whole", "control"))
+    (tmp_path / "all.html").write_text("".join(frames), encoding="utf-8")
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Asked)
     server.asked = []  # type: ignore[attr-defined]
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
-        for name in ("hostile", "whole", "control"):
-            rules = f"--host-resolver-rules=MAP * 127.0.0.1:{server.server_port}"
-            chromium(rules, "--virtual-time-budget=5000", "--dump-dom", (tmp_path / f"{name}.html").as_uri())
+        rules = f"--host-resolver-rules=MAP * 127.0.0.1:{server.server_port}"
+        chromium(rules, "--virtual-time-budget=5000", "--dump-dom", (tmp_path / "all.html").as_uri())
     finally:
         server.shutdown()
         server.server_close()
