@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import html
+import json
 import random
+import re
 
 import numpy as np
 import pytest
@@ -118,3 +121,26 @@ def test_two_sets_of_a_store_make_a_page_and_a_table(tmp_path):
     moved = {line["bmd_difference_mg_cm3"] for line in lines if line["bmd_difference_mg_cm3"]}
     assert all(0.0 <= float(value) < 5.0 for value in moved)
     assert f"{first.id}/" in links[0] and "kappa" in text and "vertebral-body-dcnn two" in text
+
+
+def test_a_phone_shows_the_matrices_whole_and_parts_no_word_but_with_a_hyphen(chromium, tmp_path):
+    store, (first, second) = filled_store(tmp_path, one=0.0, two=6.0)
+    with store:
+        page, _ = write_comparison(store, first.id, second.id)
+    probe = (
+        "<script>addEventListener('load', () => { const found = JSON.stringify([...document.querySelectorAll("
+        "'.matrix')].map(one => [one.parentElement.clientWidth - one.scrollWidth, ...[...one.querySelectorAll("
+        "'th')].map(cell => getComputedStyle(cell).overflowWrap)])); parent.postMessage(found, '*'); });</script>"
+    )
+    text = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', probe, page.read_text(encoding="utf-8"))
+    (tmp_path / "page.html").write_text(text, encoding="utf-8")
+    frame = (
+        "<pre></pre><script>addEventListener('message', said => document.querySelector('pre').textContent = said.data);"
+        '</script><iframe src="page.html" style="width:390px;height:800px;border:0"></iframe>'
+    )
+    (tmp_path / "frame.html").write_text(frame, encoding="utf-8")
+    dump = chromium("--virtual-time-budget=10000", "--dump-dom", (tmp_path / "frame.html").as_uri()).decode()
+    matrices = json.loads(html.unescape(dump.split("<pre>")[1].split("</pre>")[0]))
+    assert len(matrices) == 2
+    for room, *wraps in matrices:
+        assert room >= 0 and set(wraps) == {"normal"}
