@@ -283,13 +283,18 @@ def test_a_workflow_names_scripts_that_are_there_and_pins_its_actions(workflow: 
 
 def test_the_workflow_for_slicer_believes_only_markers(repository: Path) -> None:
     document = yaml.safe_load((repository / ".github/workflows/slicer.yml").read_text(encoding="utf-8"))
-    matrix = document["jobs"]["modules"]["strategy"]["matrix"]
+    job = document["jobs"]["modules"]
+    matrix = job["strategy"]["matrix"]
     assert matrix["stability"] == ["release", "nightly"] and len(matrix["os"]) == 3
-    steps = [step["run"] for step in document["jobs"]["modules"]["steps"] if "run" in step]
+    steps = [step["run"] for step in job["steps"] if "run" in step]
     in_slicer = [re.findall(r"Testing/ci/(\w+)\.py", run) for run in steps if "run_in_slicer.py" in run]
     assert [names[-1] for names in in_slicer] == [
         "load_modules", "install_extension", "install_packages", "load_modules", "run_tests"
     ]  # fmt: skip
+    # A module that a preview drops fails the workflow; its tests alone may fail there.
+    assert "continue-on-error" not in job
+    lenient = [step["run"] for step in job["steps"] if "continue-on-error" in step]
+    assert len(lenient) == 1 and "run_tests.py" in lenient[0]
 
 
 def test_actionlint_finds_nothing(workflow: Path) -> None:
