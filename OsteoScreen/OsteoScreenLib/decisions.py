@@ -14,7 +14,7 @@ from .results import Decision, DecisionKind, ScreeningResult
 
 #: A name of a person in DICOM (PN) has at most 64 characters a component group (PS3.5, 6.2).
 LONGEST_NAME = 64
-#: A comment is a remark, not a report.
+#: A comment is a sentence or two, not a report.
 LONGEST_COMMENT = 1000
 
 

@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``decide`` to ``parser``."""
     parser.add_argument("folder", metavar="OUT", help="the folder that `screen` wrote")
     parser.add_argument("--by", metavar="NAME", required=True, help="the reader, as the name is to stand in the result")
-    parser.add_argument("--comment", metavar="TEXT", default="", help="a remark, kept with the decision")
+    parser.add_argument("--comment", metavar="TEXT", default="", help="a comment, kept with the decision")
     parser.add_argument("--ct", metavar="PATH", help="where the scan lies, if it was moved since it was screened")
     decision = parser.add_argument_group("the decision").add_mutually_exclusive_group(required=True)
     decision.add_argument("--accept", action="store_true", help="sign the result; its levels count as confirmed")

@@ -1,6 +1,6 @@
 """Section 5: what the reader makes of the result: accept, correct or discard it, by name.
 
-The name and the remark are no part of the parameter node: a scene that someone else opens must not sign for them.
+The name and the comment are no part of the parameter node: a scene that someone else opens must not sign for them.
 """
 
 import slicer
@@ -94,7 +94,7 @@ class DecisionSection(Section):
             return " ".join(told)
         lines = [one_decision(decision) for decision in reversed(made)]
         if made[-1].comment:
-            lines.insert(1, _("Remark: {comment}").format(comment=made[-1].comment))
+            lines.insert(1, _("Comment: {comment}").format(comment=made[-1].comment))
         if made[-1].decision == DISCARDED:
             lines.insert(0, _("✕ {warning}").format(warning=NOT_TO_BE_USED))
         return "\n".join(lines)

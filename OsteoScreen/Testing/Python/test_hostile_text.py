@@ -318,7 +318,7 @@ def whole_result() -> ScreeningResult:
     result.identity = Identity("a", "b", "c", "d", "e", "f")
     result.eligibility = [Check("kvp", "warn", "Words.", {"key": ["value"]}), Check("kernel", "refuse", "Words.", "x")]
     result.input = dataclasses.replace(result.input, model_name="Model")
-    decision = dataclasses.replace(result.decisions[0], comment="A remark.", corrections=["level L1"])
+    decision = dataclasses.replace(result.decisions[0], comment="A comment.", corrections=["level L1"])
     result.decisions = [decision, decision]
     return result
 
