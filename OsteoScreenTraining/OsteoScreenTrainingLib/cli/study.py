@@ -34,7 +34,9 @@ def run(arguments: argparse.Namespace) -> int:
     from OsteoScreenLib.cli.console import ConsoleProgress
     from OsteoScreenLib.errors import UsageError
 
-    from ..study import StudyRequest, load_profile, run_study
+    from ..study.computing import StudyRequest
+    from ..study.profiles import load_profile
+    from ..study.running import run_study
 
     if arguments.seed < 0 or arguments.workers < 1:
         raise UsageError("--seed takes a whole number from 0 on, --workers one from 1 on.")
