@@ -16,13 +16,17 @@ from OsteoScreenLib.results_io import write_text_atomically
 from ..figures.reliability import reliability_diagram, reliability_of
 from ..figures.roc import roc_curves
 from ..figures.style import save
-from ..statistics.bone_status import baseline_scores, compare_models, score_measured, score_probabilities
-from ..statistics.delong import auc_with_interval
+from ..statistics.bone_status import (
+    BASELINE,
+    baseline_scores,
+    class_aucs,
+    compare_models,
+    score_measured,
+    score_probabilities,
+)
 from ..statistics.plain import plain
 from ..tables import write_table
 from .classifying import ClassifiedSubject
-
-BASELINE = "measured BMD"
 
 
 def write_report(folder: Path, name: str, found: Sequence[ClassifiedSubject]) -> dict[str, Any]:
@@ -55,7 +59,7 @@ def write_report(folder: Path, name: str, found: Sequence[ClassifiedSubject]) ->
     write_table(folder / "cases", _HEADER, [_row(one) for one in found])
     write_text_atomically(json.dumps(summary, indent=2, allow_nan=False) + "\n", folder / "summary.json")
     scores = {name: answers, BASELINE: baseline_scores(measured)}
-    save(roc_curves(truth, scores, {who: _aucs(truth, table) for who, table in scores.items()}), folder, "roc")
+    save(roc_curves(truth, scores, {who: class_aucs(truth, table) for who, table in scores.items()}), folder, "roc")
     bins = [reliability_of(score.classes[status].reliability) for status in BONE_STATUSES]
     save(reliability_diagram({name: bins}), folder, "reliability")
     return summary
@@ -68,8 +72,3 @@ def _row(one: ClassifiedSubject) -> list[Any]:
     category = None if one.problem else BONE_STATUSES[int(one.probabilities.argmax())]
     numbers = [*map(float, one.probabilities), one.measured_bmd, one.subject.bmd]
     return [one.subject.subject, BONE_STATUSES[one.truth], category, *numbers, one.problem]
-
-
-def _aucs(truth: np.ndarray, table: np.ndarray) -> list[tuple[float, float, float]]:
-    aucs = [auc_with_interval(truth == k, table[:, k]) for k in range(len(BONE_STATUSES))]
-    return [(auc.value, auc.low, auc.high) for auc in aucs]

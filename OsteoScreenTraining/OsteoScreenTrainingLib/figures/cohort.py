@@ -22,6 +22,11 @@ _SEXES = {"M": ("men", BLUE, "o", -0.21), "F": ("women", PURPLE, "s", 0.21)}
 _BAR, _BESIDE = 0.36, 0.15
 
 
+def decades(ages: ArrayLike) -> NDArray[np.int_]:
+    """Return the place in :data:`DECADES` of each of some ages in years."""
+    return np.clip(np.asarray(ages, float) // 10 - 2, 0, len(DECADES) - 1).astype(int)
+
+
 class PaperBmd(NamedTuple):
     """One cell of the paper's Table 1 in mg/cm3; ``sd`` is None where there is one subject."""
 
@@ -74,7 +79,7 @@ def _groups(ages: NDArray[np.float64], sex: Sequence[str], bmd: NDArray[np.float
         raise ValueError(f"{len(ages)} ages, {len(sex)} sexes and {len(bmd)} densities are not one per subject.")
     if unknown := set(sex) - set(_SEXES):
         raise ValueError(f"A sex is M or F, not {sorted(unknown)}.")
-    decade = np.clip(ages // 10 - 2, 0, len(DECADES) - 1)
+    decade = decades(ages)
     is_sex = np.asarray(sex)
     return [
         _Group(index + offset, name, bmd[(decade == index) & (is_sex == name)])

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
+from ..tables import with_interval
 from .style import CLASSES, EDGE, SOFT, WIDE_IN, letter, line, panels, series, styled
 
 #: AUC with its lower and upper confidence limit; sensitivity and specificity.
@@ -43,18 +44,12 @@ def roc_curves(
     for index, (axes, name) in enumerate(zip(places, CLASSES, strict=True)):
         _panel(axes, "abc"[index], name)
         for number, (curve, values) in enumerate(shaped.items()):
-            told = _told(auc[curve][index])
+            told = with_interval(*auc[curve][index], 3)
             axes.plot(*_curve(truth == index, values[:, index]), **line(number), label=f"{curve}\n{told}")
         _mark(axes, index, list(shaped), points)
         axes.legend(loc="upper left", bbox_to_anchor=(-0.12, -0.22), borderaxespad=0, handlelength=2.2)
     places[0].set_ylabel("Sensitivity")
     return figure
-
-
-def _told(auc: Interval) -> str:
-    """Return an AUC with its interval, alone where it has none."""
-    value, low, high = auc
-    return f"{value:.3f} ({low:.3f}–{high:.3f})" if np.isfinite([low, high]).all() else f"{value:.3f}"
 
 
 def _check(

@@ -33,6 +33,8 @@ from .delong import Auc, AucTest, auc_with_interval, paired_test
 from .multiclass import MulticlassMetrics, confusion_matrix, multiclass_metrics
 from .operating import BinaryMetrics, at_argmax, at_threshold, binary_metrics, youden_threshold
 
+#: What the measured BMD is called beside the networks.
+BASELINE = "measured BMD"
 #: QCT limits of osteopenia in mg/cm3.
 BMD_LIMITS = (OSTEOPOROSIS_BELOW_MG_CM3, NORMAL_ABOVE_MG_CM3)
 
@@ -185,6 +187,22 @@ def compare_models(truth: Any, first: Any, second: Any) -> dict[BoneStatus, AucT
         status: paired_test(true == k, a[:, k], b[:, k]) if _both_kinds(true == k) else None
         for k, status in enumerate(BONE_STATUSES)
     }
+
+
+def class_aucs(truth: Any, scores: Any) -> list[tuple[float, float, float]]:
+    """Return the AUC of each class against the rest with its 95 % interval, (value, low, high).
+
+    Args:
+        truth: (n,) class numbers.
+        scores: (n, 3) probabilities, or the scores of :func:`baseline_scores`.
+
+    Raises:
+        UsageError: the arrays are not what they should be, do not fit, or a class is absent from the truth.
+    """
+    true = class_indices(truth)
+    table = score_table(scores, len(true))
+    aucs = [auc_with_interval(true == k, table[:, k]) for k in range(len(BONE_STATUSES))]
+    return [(auc.value, auc.low, auc.high) for auc in aucs]
 
 
 def baseline_scores(values: Any, limits: tuple[float, float] = BMD_LIMITS) -> np.ndarray:

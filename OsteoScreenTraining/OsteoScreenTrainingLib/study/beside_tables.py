@@ -8,8 +8,9 @@ import numpy as np
 
 from OsteoScreenLib.results import BONE_STATUSES
 
-from ..paper import Model, paper
+from ..paper import MODELS, paper
 from ..statistics.bone_status import (
+    BASELINE,
     baseline_scores,
     compare_models,
     hu_threshold_tests,
@@ -20,10 +21,11 @@ from ..statistics.delong import auc_with_interval
 from ..statistics.ideal_observer import expected_aucs
 from ..tables import fixed, p_value, with_interval
 from .model_tables import RATES, RATES_MEAN, SHORT_RATES, WORDS, score
-from .results import MAIN, StudyResults
+from .results import StudyResults
 from .study_table import Row, StudyTable
 
-BASELINE = "measured BMD"
+#: Who answers as well as the reference's error allows, with the true BMD of both levels, or of one.
+IDEAL, IDEAL_OF_L1 = "ideal observer", "ideal observer of L1 alone"
 
 
 def baseline(results: StudyResults, names: Sequence[str]) -> np.ndarray:
@@ -41,7 +43,7 @@ def baseline_table(results: StudyResults) -> StudyTable:
         auc = found.aucs[status]
         if auc is not None:
             values.append([BASELINE, status, auc.value, auc.low, auc.high, found.overall.accuracy.value, None, None])
-    for model in MAIN:
+    for model in MODELS:
         answers = results.answers(model, names)
         scored, tests = score_probabilities(truth, answers), compare_models(truth, answers, baseline_scores(measured))
         for status in BONE_STATUSES:
@@ -121,13 +123,13 @@ def ceiling_table(results: StudyResults) -> StudyTable | None:
     everyone = [subject.subject for subject in results.subjects()]
     posterior = results.ideal(everyone)
     assert posterior is not None
-    observers = {"ideal observer": ideal, "ideal observer of L1 alone": one_level}
-    answers = observers | {WORDS[model]: results.answers(model, names) for model in MAIN}
+    observers = {IDEAL: ideal, IDEAL_OF_L1: one_level}
+    answers = observers | {WORDS[model]: results.answers(model, names) for model in MODELS}
     expected = {
-        "ideal observer": expected_aucs(posterior, posterior),
-        "ideal observer of L1 alone": expected_aucs(posterior, results.ideal(everyone, "L1")),
+        IDEAL: expected_aucs(posterior, posterior),
+        IDEAL_OF_L1: expected_aucs(posterior, results.ideal(everyone, "L1")),
     }
-    own = {"Model 1": "ideal observer", "Model 2": "ideal observer of L1 alone"}
+    own = {WORDS["model1"]: IDEAL, WORDS["model2"]: IDEAL_OF_L1}
     values: list[Row] = []
     for who, table in answers.items():
         for k, status in enumerate(BONE_STATUSES):
@@ -158,10 +160,10 @@ def paper_table(results: StudyResults) -> StudyTable:
     """Return the paper's numbers beside ours, test subjects."""
     published = paper()
     values: list[Row] = []
-    for model in MAIN:
+    for model in MODELS:
         found = score(results.classifiers[model], "test")
         for status in BONE_STATUSES:
-            theirs, ours = published.performance[_model(model), "test", status], found.classes[status]
+            theirs, ours = published.performance[model, "test", status], found.classes[status]
             if ours.auc is not None:
                 values.append(
                     [f"{WORDS[model]}, {status}: AUC", theirs.auc, theirs.low, theirs.high]
@@ -196,10 +198,6 @@ def contradictions_table() -> StudyTable:
     return StudyTable(
         "paper-contradictions", "Where the paper contradicts itself", header, values, header, values, kind="published"
     )
-
-
-def _model(name: str) -> Model:
-    return "model1" if name == "model1" else "model2"
 
 
 def _shown(numbers: Row) -> str:

@@ -6,15 +6,13 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-import numpy as np
-
 from OsteoScreenLib.errors import UsageError
 from OsteoScreenLib.results import BONE_STATUSES
 
 from ..datasets.folder import bone_status
 from ..datasets.manifest import Subject
 from ..datasets.splits import PARTS
-from ..figures.cohort import DECADES
+from ..figures.cohort import DECADES, decades
 from ..statistics.cohort_tests import Group, anova, chi_square, t_test
 from ..tables import fixed, p_value, plus_minus
 from .results import StudyResults
@@ -27,7 +25,7 @@ OLD_YEARS = 50
 def decade(subject: Subject) -> str:
     """Return a subject's row of Table 1."""
     assert subject.age_years is not None
-    return DECADES[int(np.clip(subject.age_years // 10 - 2, 0, len(DECADES) - 1))]
+    return DECADES[int(decades(subject.age_years))]
 
 
 def flow_counts(results: StudyResults) -> StudyTable:

@@ -27,7 +27,7 @@ from ..datasets.predictions import predict_masks
 from ..datasets.splits import PARTS, Split, leaks, make_split, save_split
 from ..training.classification_task import ClassificationTask
 from ..training.config import TrainingConfig, replace
-from ..training.running import trained_bundle
+from ..training.running import BUNDLE, trained_bundle
 from ..training.tasks import open_task
 from .profiles import StudyProfile, Variant
 from .scoring import RoiMeasurer, SliceScorer, run_all
@@ -147,7 +147,7 @@ class StudyComputation:
 
     def bundle_of(self, name: str) -> Path:
         """Return the bundle of a network that was trained."""
-        return self.request.output / RUNS / name / "bundle"
+        return self.request.output / RUNS / name / BUNDLE
 
     # -- outlines and measures
 

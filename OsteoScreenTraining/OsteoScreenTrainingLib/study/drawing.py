@@ -25,15 +25,14 @@ from ..figures.learning_curve import LearningCurve, PaperDsc, PaperPlateau, lear
 from ..figures.reliability import reliability_diagram, reliability_of
 from ..figures.roc import roc_curves
 from ..figures.style import save
-from ..paper import paper
+from ..paper import MODELS, paper
 from ..statistics import agreement
 from ..statistics import decision_curve as net_benefit
-from ..statistics.bone_status import baseline_scores, score_probabilities
-from ..statistics.delong import auc_with_interval
-from .beside_tables import baseline
+from ..statistics.bone_status import BASELINE, baseline_scores, class_aucs, score_probabilities
+from .beside_tables import IDEAL, baseline
 from .model_tables import WORDS
 from .page import FIGURES, PageFigure
-from .results import MAIN, StudyResults
+from .results import StudyResults
 from .segmentation_tables import NAMES, CurvePoint
 
 #: What is shown around a body in Fig. 6 [mm].
@@ -142,25 +141,19 @@ class StudyFigures:
         """Fig. 7: ROC of both models, the measured BMD and the ideal observer, with the paper's operating points."""
         names = self.results.judged()
         truth = self.results.statuses(names)
-        scores = {WORDS[model]: self.results.answers(model, names) for model in MAIN}
+        scores = {WORDS[model]: self.results.answers(model, names) for model in MODELS}
         points = {}
-        for model in MAIN:
+        for model in MODELS:
             found = score_probabilities(truth, scores[WORDS[model]]).classes
             rates = [found[status].at_argmax for status in BONE_STATUSES]
             points[WORDS[model]] = [(r.sensitivity.value, r.specificity.value) for r in rates]
-            theirs = [paper().performance[model, "test", status] for status in BONE_STATUSES]  # type: ignore[index]
+            theirs = [paper().performance[model, "test", status] for status in BONE_STATUSES]
             points[f"paper, {WORDS[model]}"] = [(one.sensitivity, one.specificity) for one in theirs]
-        scores["measured BMD"] = baseline_scores(baseline(self.results, names))
+        scores[BASELINE] = baseline_scores(baseline(self.results, names))
         ideal = self.results.ideal(names)
         if ideal is not None:
-            scores["ideal observer"] = ideal
-        aucs = {
-            name: [
-                (auc.value, auc.low, auc.high)
-                for auc in (auc_with_interval(truth == k, table[:, k]) for k in range(len(BONE_STATUSES)))
-            ]
-            for name, table in scores.items()
-        }
+            scores[IDEAL] = ideal
+        aucs = {name: class_aucs(truth, table) for name, table in scores.items()}
         caption = (
             "One class against the rest, test subjects; in the legends AUC with DeLong's 95 % CI. Filled marks: the "
             "most probable class; hollow marks: the paper's operating points."
@@ -173,10 +166,10 @@ class StudyFigures:
         names = self.results.judged()
         truth = self.results.statuses(names)
         matrices = {}
-        for model in MAIN:
+        for model in MODELS:
             found = score_probabilities(truth, self.results.answers(model, names)).overall.confusion
             matrices[f"{WORDS[model]}, {self.ours}"] = np.array(found)
-            matrices[f"{WORDS[model]}, the paper"] = paper().confusion[model, "test"]  # type: ignore[index]
+            matrices[f"{WORDS[model]}, the paper"] = paper().confusion[model, "test"]
         caption = "Test subjects at the most probable class; the paper's follow from its rates."
         alt = "Four confusion matrices"
         return self._save(confusion_matrices(matrices), "confusion", "Confusion matrices", caption, alt)
@@ -184,7 +177,7 @@ class StudyFigures:
     def reliability(self) -> PageFigure:
         """How often a class occurs among those who were given it with a probability."""
         models = {}
-        for model in MAIN:
+        for model in MODELS:
             classifier = self.results.classifiers[model]
             rows = classifier.of("test")
             found = score_probabilities(classifier.truth[rows], classifier.probabilities[rows]).classes
@@ -198,7 +191,7 @@ class StudyFigures:
         names = self.results.judged()
         labels = self.results.statuses(names) == _OSTEOPOROSIS
         curves = {}
-        for model in MAIN:
+        for model in MODELS:
             found = net_benefit.decision_curve(labels, self.results.answers(model, names)[:, _OSTEOPOROSIS])
             curves[WORDS[model]] = found.model
         figure = decision_curve(found.thresholds, curves, found.treat_all)

@@ -8,7 +8,8 @@ import numpy as np
 
 from OsteoScreenLib.results import BONE_STATUSES
 
-from ..datasets.splits import PARTS
+from ..datasets.splits import PARTS, Part
+from ..paper import MODELS
 from ..statistics.agreement import agreement
 from ..statistics.bone_status import BoneStatusScore, compare_models, score_probabilities
 from ..statistics.calibration import brier_score, log_loss, top_label_calibration_error
@@ -16,7 +17,7 @@ from ..statistics.intervals import Proportion
 from ..statistics.operating import BinaryMetrics
 from ..statistics.subgroups import Subgroup, by_subgroup
 from ..tables import fixed, p_value, plus_minus, with_interval
-from .results import MAIN, Classifier, StudyResults
+from .results import Classifier, StudyResults
 from .study_table import Row, StudyTable
 
 WORDS = {"model1": "Model 1", "model2": "Model 2"}
@@ -26,9 +27,9 @@ SHORT_RATES = ("Se", "Sp", "PPV", "NPV", "Ac")
 RATES_MEAN = "Se: sensitivity; Sp: specificity; PPV, NPV: positive and negative predictive value; Ac: accuracy."
 
 
-def score(classifier: Classifier, part: str) -> BoneStatusScore:
+def score(classifier: Classifier, part: Part) -> BoneStatusScore:
     """Score a classifier on a part, with the thresholds of the validation part."""
-    rows = classifier.parts == part
+    rows = classifier.of(part)
     return score_probabilities(classifier.truth[rows], classifier.probabilities[rows], classifier.thresholds)
 
 
@@ -37,7 +38,7 @@ def table_3(results: StudyResults, youden: bool = False) -> StudyTable:
     thresholds."""
     values: list[Row] = []
     rows: list[Row] = []
-    for name in MAIN:
+    for name in MODELS:
         for part in PARTS:
             found = score(results.classifiers[name], part)
             for status in BONE_STATUSES:
@@ -79,7 +80,7 @@ def table_4(results: StudyResults) -> StudyTable:
     """Return DeLong's paired test of Model 1 against Model 2 on the test subjects."""
     names = results.judged()
     truth = results.statuses(names)
-    first, second = (results.answers(model, names) for model in MAIN)
+    first, second = (results.answers(model, names) for model in MODELS)
     tests = compare_models(truth, first, second)
     scores = [score_probabilities(truth, answers) for answers in (first, second)]
     values: list[Row] = []
@@ -102,7 +103,7 @@ def table_4(results: StudyResults) -> StudyTable:
 def overall_table(results: StudyResults) -> StudyTable:
     """Return accuracy, balanced accuracy, macro-F1 and quadratic kappa of both models on each part."""
     values: list[Row] = []
-    for name in MAIN:
+    for name in MODELS:
         for part in PARTS:
             found = score(results.classifiers[name], part).overall
             accuracy = found.accuracy
@@ -128,7 +129,7 @@ def overall_table(results: StudyResults) -> StudyTable:
 def calibration_table(results: StudyResults) -> StudyTable:
     """Return how far the probabilities can be believed, on the test subjects, before and after the temperature."""
     values: list[Row] = []
-    for name in MAIN:
+    for name in MODELS:
         classifier = results.classifiers[name]
         rows = classifier.of("test")
         truth = classifier.truth[rows]

@@ -16,6 +16,7 @@ from ..datasets.folder import LEVELS, DataSet, bone_status
 from ..datasets.inclusion import Inclusion
 from ..datasets.manifest import Subject
 from ..datasets.splits import PARTS, Part, Split
+from ..paper import MODELS
 from ..statistics.bone_status import youden_thresholds
 from ..statistics.ideal_observer import class_posteriors
 from ..statistics.temperature import apply_temperature
@@ -122,7 +123,7 @@ class StudyResults:
 
     def judged(self) -> list[str]:
         """Return the test subjects that Model 1, Model 2 and the measurement all have an answer for."""
-        answered = [set(classifier.names) for name, classifier in self.classifiers.items() if name in MAIN]
+        answered = [set(classifier.names) for name, classifier in self.classifiers.items() if name in MODELS]
         answered.append(set(self.measured["model"].bmd))
         return [name for name in self.split.parts["test"] if all(name in names for names in answered)]
 
@@ -160,10 +161,6 @@ class StudyResults:
         individual = np.array([self.truth[name]["bmd_individual"] for name in names])
         line = np.polynomial.polynomial.polyfit(one, individual, 1)
         return line, float(np.std(individual - line[0] - line[1] * one, ddof=2))
-
-
-#: The classifiers of the paper.
-MAIN = ("model1", "model2")
 
 
 def gather(study: StudyComputation) -> StudyResults:

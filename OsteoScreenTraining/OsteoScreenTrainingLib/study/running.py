@@ -15,7 +15,7 @@ from ..paper import paper
 from . import beside_tables, cohort_tables, model_tables, segmentation_tables
 from .computing import StudyComputation, StudyRequest
 from .drawing import StudyFigures
-from .page import PageTable, Section, StudyPage, write_page
+from .page import TABLES, PageTable, Section, StudyPage, write_page
 from .results import StudyResults, gather
 from .study_table import StudyTable
 
@@ -55,9 +55,8 @@ class _Writer:
         for table in tables:
             if table is not None:
                 shown.append(table.write(self.folder))
-                self.written[table.name] = json.loads(
-                    (self.folder / "tables" / f"{table.name}.json").read_text(encoding="utf-8")
-                )
+                written = self.folder / TABLES / f"{table.name}.json"
+                self.written[table.name] = json.loads(written.read_text(encoding="utf-8"))
         return shown
 
 

@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -97,11 +96,7 @@ def _parts(
         yield from map(work, chunks)
         return
     with ProcessPoolExecutor(workers, initializer=_one_thread) as pool:
-        yield from pool.map(partial(_call, work), chunks)
-
-
-def _call(work: Callable[[Sequence[int]], list[dict[str, Any]]], chunk: Sequence[int]) -> list[dict[str, Any]]:
-    return work(chunk)
+        yield from pool.map(work, chunks)
 
 
 def _one_thread() -> None:

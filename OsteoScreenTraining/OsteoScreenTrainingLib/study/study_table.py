@@ -10,7 +10,7 @@ from typing import Any
 from ..tables import write_table
 from .page import TABLES, Kind, PageTable
 
-#: The cells of a row: text, numbers, or None; :func:`.tables.write_table` takes no other.
+#: The cells of a row: text, numbers, or None; :func:`..tables.write_table` takes no other.
 Row = list[Any]
 
 
