@@ -184,10 +184,10 @@ def _changeRows(document):
         if days is not None:
             rows.append(("interval", which, str(days), "days"))
         rows += [
-            (f"change of BMD of {name}", which, _number(value), "mg/cm3")
+            (f"change of BMD of {name}", which, _number(value), "mg/cm³")
             for name, value in change["change_mg_cm3"].items()
         ]
-        rows.append(("least significant change", which, _number(change["least_significant_change_mg_cm3"]), "mg/cm3"))
+        rows.append(("least significant change", which, _number(change["least_significant_change_mg_cm3"]), "mg/cm³"))
         rows += [("not comparable", which, reason, "") for reason in change["not_comparable"]]
     return rows
 
@@ -195,7 +195,7 @@ def _changeRows(document):
 def _densityRows(densitometry):
     if densitometry is None:
         return []
-    unit = f"mg/cm3 {densitometry['calibration']['mineral']}"
+    unit = f"mg/cm³ {densitometry['calibration']['mineral']}"
     rows = [("BMD", name, _number(value), unit) for name, value in densitometry["bmd_mg_cm3"].items()]
     return [*rows, ("category (QCT)", "individual", densitometry["category"], "")]
 
@@ -206,9 +206,9 @@ def _calibrationRows(densitometry):
     calibration = densitometry["calibration"]
     return [
         ("calibration", "", calibration["source"], calibration.get("description", "")),
-        ("calibration slope", "", _number(calibration["slope"]), "mg/cm3 per HU"),
-        ("calibration intercept", "", _number(calibration["intercept"]), "mg/cm3"),
-        ("calibration uncertainty", "", _number(calibration["uncertainty_mg_cm3"]), "mg/cm3"),
+        ("calibration slope", "", _number(calibration["slope"]), "mg/cm³ per HU"),
+        ("calibration intercept", "", _number(calibration["intercept"]), "mg/cm³"),
+        ("calibration uncertainty", "", _number(calibration["uncertainty_mg_cm3"]), "mg/cm³"),
     ]
 
 

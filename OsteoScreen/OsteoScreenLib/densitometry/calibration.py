@@ -122,7 +122,7 @@ def choose_calibration(
         description="Siemens Osteo line in the DICOM header"
         + (f", phantom {osteo.phantom}" if osteo.phantom is not None else ""),
     )
-    message = f"BMD by the scanner's own line, in mg/cm3 CaHA, good to about ±{HEADER_UNCERTAINTY_MG_CM3:g} mg/cm3."
+    message = f"BMD by the scanner's own line, in mg/cm³ CaHA, good to about ±{HEADER_UNCERTAINTY_MG_CM3:g} mg/cm³."
     return line, [Check("calibration", "pass", message, "scanner header")]
 
 
@@ -156,7 +156,7 @@ def _nominal() -> Calibration:
 
 def _nominal_check(why: str) -> Check:
     message = (
-        f"BMD by the nominal line, because {why}: good to about ±{NOMINAL_UNCERTAINTY_MG_CM3:g} mg/cm3, so the "
+        f"BMD by the nominal line, because {why}: good to about ±{NOMINAL_UNCERTAINTY_MG_CM3:g} mg/cm³, so the "
         "category may be off; give a calibration of your scanner with --calibration."
     )
     return Check("calibration", "warn", message, "nominal")
@@ -168,8 +168,8 @@ def _user_checks(user: UserCalibration, acquisition: Acquisition) -> list[Check]
     found = [check for check in checks if check is not None]
     if not found:
         message = (
-            f"BMD by your calibration of {user.date.isoformat()}, in mg/cm3 {user.mineral}, good to about "
-            f"±{user.uncertainty_mg_cm3:g} mg/cm3."
+            f"BMD by your calibration of {user.date.isoformat()}, in mg/cm³ {user.mineral}, good to about "
+            f"±{user.uncertainty_mg_cm3:g} mg/cm³."
         )
         found = [Check("calibration", "pass", message, "user")]
     return found

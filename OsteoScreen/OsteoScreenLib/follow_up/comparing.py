@@ -121,7 +121,7 @@ def _silent(then: bool, now: bool) -> str:
 
 def _measured_alike(then: ComparedScan, now: ComparedScan) -> Iterator[str]:
     if then.mineral != now.mineral:
-        yield f"The BMD was in mg/cm3 {then.mineral} then, and is in mg/cm3 {now.mineral} now."
+        yield f"The BMD was in mg/cm³ {then.mineral} then, and is in mg/cm³ {now.mineral} now."
     if then.calibration != now.calibration:
         yield (
             f"The BMD came from {_CALIBRATIONS[then.calibration]} then, and from {_CALIBRATIONS[now.calibration]} now."

@@ -137,7 +137,7 @@ def test_nominal_line_is_named_with_its_uncertainty_and_warned_of() -> None:
     assert found.bmd_mg_cm3["individual"] == pytest.approx(125.0, abs=0.5)
     assert found.category == "normal"
     assert [(check.check, check.outcome) for check in checks] == [("calibration", "warn")]
-    assert "±20 mg/cm3" in checks[0].message
+    assert "±20 mg/cm³" in checks[0].message
 
 
 def test_l1_alone_is_the_individual() -> None:

@@ -109,7 +109,7 @@ REASONS = {
     "unknown maker": ({"manufacturer": None}, "Whether the scanner's maker was the same is not known"),
     "model": ({"model_name": "Revolution"}, "The scanner's model differs: SOMATOM Force then, Revolution now."),
     "unknown model": ({"model_name": None}, "Whether the scanner's model was the same is not known"),
-    "mineral": ({"mineral": "K2HPO4"}, "The BMD was in mg/cm3 CaHA then, and is in mg/cm3 K2HPO4 now."),
+    "mineral": ({"mineral": "K2HPO4"}, "The BMD was in mg/cm³ CaHA then, and is in mg/cm³ K2HPO4 now."),
     "calibration": (
         {"calibration": "scanner header"},
         "The BMD came from a calibration file then, and from the scanner's own line now.",

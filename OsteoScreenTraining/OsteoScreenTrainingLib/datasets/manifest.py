@@ -185,7 +185,7 @@ def _check_unit(subjects: list[Subject], path: Path) -> None:
     most = LARGEST_OTHER_UNIT
     if len(values) > 1 and max(map(abs, values)) < most:
         raise InputError(
-            f"{path}: every BMD lies between -{most:g} and {most:g}; give trabecular BMD in mg/cm3 (g/cm3 times 1000), "
+            f"{path}: every BMD lies between -{most:g} and {most:g}; give trabecular BMD in mg/cm³ (g/cm³ times 1000), "
             "and no T-scores."
         )
 

@@ -63,7 +63,7 @@ def simulate_study(
     if seed < 0:
         raise UsageError("--seed takes a whole number from 0 on.")
     if bmd_mg_cm3 is not None and not 0 < bmd_mg_cm3 <= 400:
-        raise UsageError("--bmd takes a density above 0 and up to 400 mg/cm3.")
+        raise UsageError("--bmd takes a density above 0 and up to 400 mg/cm³.")
     target = Path(folder)
     _refuse_unwritable(target)
     if replace:

@@ -174,7 +174,7 @@ def bmdPlot(bmd):
         raise ModuleError(_("The data set has no reference BMD to show."))
     low = np.floor(min(values) / _BIN_MG_CM3) * _BIN_MG_CM3
     edges = np.arange(low, max(values) + 2 * _BIN_MG_CM3, _BIN_MG_CM3)
-    axis = _("BMD (mg/cm3)")
+    axis = _("BMD (mg/cm³)")
     columns = {axis: edges[:-1] + _BIN_MG_CM3 / 2}
     columns.update({status: np.histogram(group, edges)[0] for status, group in bmd.items()})
     return Plots.showLines(_("BMD distribution"), columns, axis, (_("Reference BMD"), axis, _("subjects")), bars=True)

@@ -80,7 +80,7 @@ def test_the_individuals_bmd_is_the_mean_where_it_is_not_given():
         ({"bmd_l1": "81,5"}, "bmd_l1 '81,5' is no number.*decimal point"),
         ({"bmd_l1": "nan"}, "bmd_l1 'nan' is no number.*leave the cell empty"),
         ({"kvp": "inf"}, "kvp 'inf' is no number"),
-        ({"bmd_l2": "950"}, "bmd_l2: 950.0 is greater.*mg/cm3"),
+        ({"bmd_l2": "950"}, "bmd_l2: 950.0 is greater.*mg/cm³"),
         ({"age_years": "-3"}, "age_years: -3.0 is less.*completed years"),
         ({"kvp": "0.12"}, "kvp: 0.12 is less.*kV"),
         ({"subject": "../../etc/passwd"}, "subject: '../../etc/passwd'.*letters, digits"),
@@ -153,7 +153,7 @@ def test_a_missing_manifest_is_told(tmp_path):
 @pytest.mark.parametrize("values", [("0.131", "0.079"), ("-2.6", "1.1")], ids=["g/cm3", "T-scores"])
 def test_a_table_of_another_unit_is_refused(tmp_path, values):
     rows = [f"S{number},{value},{value}" for number, value in enumerate(values)]
-    with pytest.raises(InputError, match=r"every BMD lies between.*mg/cm3.*T-scores"):
+    with pytest.raises(InputError, match=r"every BMD lies between.*mg/cm³.*T-scores"):
         read_manifest(_write(tmp_path, *rows, columns="subject,bmd_l1,bmd_l2"))
 
 

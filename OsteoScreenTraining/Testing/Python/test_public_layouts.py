@@ -213,7 +213,7 @@ def test_tables_that_are_none(tmp_path):
 def test_what_is_unknown_or_impossible_stays_empty():
     assert manifest_cells({"age": "n/a", "sex": "O", "kvp": "0", "manufacturer": "nan"}, "row") == {}
     assert manifest_cells({"age": "64,5", "gender": "m"}, "row") == {"age_years": 64.5, "sex": "M"}
-    with pytest.raises(InputError, match="row: the BMD 'low' is none in mg/cm3"):
+    with pytest.raises(InputError, match="row: the BMD 'low' is none in mg/cm³"):
         manifest_cells({"bmd": "low"}, "row")
     with pytest.raises(InputError, match="the BMD '9000' is none"):
         manifest_cells({"bmd_l1": "9000"}, "row")

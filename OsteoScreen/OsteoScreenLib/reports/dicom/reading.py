@@ -167,7 +167,7 @@ class _Reader:
         known = {name: value for name, value in bmd.items() if value is not None}
         low, high = _PLAUSIBLE_BMD
         if "individual" not in known or not all(low < value < high for value in known.values()):
-            raise InputError(f"The bone density in {self._name} is no number of mg/cm3; fetch the report again.")
+            raise InputError(f"The bone density in {self._name} is no number of mg/cm³; fetch the report again.")
         day = self._study_date()
         return ReadReport(
             earlier=EarlierResult(day, known, calibration.mineral, calibration.source, "DICOM SR"),

@@ -34,7 +34,7 @@ def cells(evidence: Evidence) -> Iterator[Finding]:
         for problem in row.problems:
             advice = "Correct the cell in subjects.csv; until then nothing reads the manifest."
             if problem.column and problem.column.startswith("bmd_") and _UNIT.search(problem.sentence):
-                advice = "Write the number alone, in mg/cm3 (mg/ml is the same; g/cm3 times 1000)."
+                advice = "Write the number alone, in mg/cm³ (mg/ml is the same; g/cm³ times 1000)."
             name = row.subject.subject
             yield Finding("error", f"Line {row.line}: {problem.sentence}", advice, name, problem.column)
 

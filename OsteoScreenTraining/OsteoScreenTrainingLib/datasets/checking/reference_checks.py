@@ -38,15 +38,15 @@ def bmd_unit(evidence: Evidence) -> Iterator[Finding]:
     odd = [(item, name, value) for item, name, value in given if abs(value) < LARGEST_OTHER_UNIT]
     if given and 2 * len(odd) >= len(given) > 1:
         message = f"{len(odd)} of {len(given)} BMD lie within {LARGEST_OTHER_UNIT:g} of 0."
-        yield Finding("error", message, "Give mg/cm3 (g/cm3 times 1000), and no T-scores.", column="bmd_individual")
+        yield Finding("error", message, "Give mg/cm³ (g/cm³ times 1000), and no T-scores.", column="bmd_individual")
     for subject, name, value in odd:
         what = _looks_like(value)
         expected = _from_hu(evidence, subject, name)
         if what is None or (expected is not None and abs(expected - value) < BORNE_OUT):
             continue
-        message, advice = f"{name} {value:g} looks like {what}.", "Write mg/cm3 (g/cm3 times 1000), and no T-score."
+        message, advice = f"{name} {value:g} looks like {what}.", "Write mg/cm³ (g/cm³ times 1000), and no T-score."
         if expected is not None and expected - value > FROM_HU:
-            message = f"{message[:-1]}: the slice's HU say about {expected:.0f} mg/cm3."
+            message = f"{message[:-1]}: the slice's HU say about {expected:.0f} mg/cm³."
             yield Finding("error", message, advice, subject.subject, name)
         else:
             yield Finding("warning", message, advice, subject.subject, name)
@@ -54,7 +54,7 @@ def bmd_unit(evidence: Evidence) -> Iterator[Finding]:
 
 def _looks_like(value: float) -> str | None:
     if 0.01 <= value <= G_PER_CM3:
-        return "g/cm3"
+        return "g/cm³"
     return "a T-score" if abs(value) <= T_SCORE else None
 
 
@@ -80,7 +80,7 @@ def bmd_range(evidence: Evidence) -> Iterator[Finding]:
     for subject in evidence.subjects:
         for name, value in _values(subject):
             if not low <= value <= high:
-                message = f"{name} {value:g} mg/cm3 lies outside of {low:g} to {high:g}."
+                message = f"{name} {value:g} mg/cm³ lies outside of {low:g} to {high:g}."
                 yield Finding("warning", message, "Check the number, its unit and the level.", subject.subject, name)
     without = [item.subject for item in evidence.subjects if item.bmd is None]
     if without:
@@ -106,7 +106,7 @@ def bmd_individual(evidence: Evidence) -> Iterator[Finding]:
             message = f"bmd_individual {both:g} contradicts L1 and L2, whose mean is {mean:g}."
             yield Finding("error", message, "Correct one of the three, or empty it.", name, "bmd_individual")
         if abs(first - second) > LEVELS_APART:
-            message = f"BMD of L1 and L2 differ by {abs(first - second):.0f} mg/cm3."
+            message = f"BMD of L1 and L2 differ by {abs(first - second):.0f} mg/cm³."
             yield Finding("warning", message, "Look for a fracture or a typing error.", name, "bmd_l2")
 
 
@@ -138,7 +138,7 @@ def calibration(evidence: Evidence) -> Iterator[Finding]:
     for subject in evidence.subjects:
         slope = subject.calibration_slope
         if slope is not None and not low <= slope <= high:
-            message = f"A calibration slope of {slope:g} mg/cm3 per HU is unlike any published (0.60 to 0.93)."
+            message = f"A calibration slope of {slope:g} mg/cm³ per HU is unlike any published (0.60 to 0.93)."
             yield Finding("warning", message, "Check the line.", subject.subject, "calibration_slope")
         if subject.scanner:
             lined.setdefault(subject.scanner, []).append(slope is not None)
@@ -157,6 +157,6 @@ def bmd_from_hu(evidence: Evidence) -> Iterator[Finding]:
             expected = None if name == "bmd_individual" else _from_hu(evidence, subject, name)
             if expected is None or abs(value) < LARGEST_OTHER_UNIT or abs(expected - value) <= FROM_HU:
                 continue
-            message = f"{name} is {value:.0f} mg/cm3, and the slice's HU say about {expected:.0f}."
+            message = f"{name} is {value:.0f} mg/cm³, and the slice's HU say about {expected:.0f}."
             advice = "Look at level, outline and unit; and whether CT and BMD are the same person's."
             yield Finding("warning", message, advice, subject.subject, name)

@@ -79,7 +79,7 @@ def manifest_cells(row: dict[str, str], where: str) -> dict[str, Any]:
         if value is not None and takes({column: value}):
             cells[column] = value
         elif text is not None and column.startswith("bmd"):
-            raise InputError(f"{where}: the BMD {text!r} is none in mg/cm3; correct the table, or empty the cell.")
+            raise InputError(f"{where}: the BMD {text!r} is none in mg/cm³; correct the table, or empty the cell.")
     scanner = " ".join(dict.fromkeys(row[name] for name in _SCANNER if row.get(name, "").lower() not in _UNKNOWN))
     if scanner:
         cells["scanner"] = scanner[:64]

@@ -79,7 +79,7 @@ def draw_population(count: int, seed: int, reference_sd: float = REFERENCE_SD_MG
     if count < 8:
         raise UsageError("A cohort needs at least 8 subjects; raise --count.")
     if not (math.isfinite(reference_sd) and 0 <= reference_sd <= 20):
-        raise UsageError("The SD of the reference's error lies between 0 and 20 mg/cm3.")
+        raise UsageError("The SD of the reference's error lies between 0 and 20 mg/cm³.")
     rng = np.random.default_rng([seed, 21])
     excluded = round(count * EXCLUDED_PER_INCLUDED)
     reasons: list[Exclusion | None] = [None] * count
