@@ -22,6 +22,8 @@ UNFINISHED = os.path.join(VENV, "osteoscreen-unfinished")
 LOCK = os.path.join(ROOT, ".venv.lock")
 LOG = os.path.join(VENV, "osteoscreen-install.log")
 REQUIREMENTS = "requirements-dev.txt"
+#: How pip begins its line on each package that is there already: a hundred of them, where one is to be brought.
+SATISFIED = b"Requirement already satisfied"
 FINGERPRINTED = ("pyproject.toml", "setup.py", REQUIREMENTS)
 OLDEST = (3, 10)
 
@@ -166,6 +168,22 @@ def call(command, **options):
     return subprocess.call(command, stdout=sys.stderr.fileno(), cwd=ROOT, pass_fds=Lock.held, **options)
 
 
+def call_without_satisfied(command, **options):
+    """Run pip as `call` does, without its lines on what is there already; its errors and the log have everything."""
+    import subprocess
+
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT, pass_fds=Lock.held, **options)
+    try:
+        for line in process.stdout:
+            if not line.startswith(SATISFIED):
+                sys.stderr.buffer.write(line)
+                sys.stderr.flush()
+        return process.wait()
+    except BaseException:
+        process.kill()
+        raise
+
+
 def usable():
     """Tell whether there is an environment that was left whole and has a working pip."""
     import subprocess
@@ -223,13 +241,14 @@ def borrow_pip():
         raise SetupError(advice)
 
 
-def install():
-    """Install what requirements-dev.txt names into the environment."""
+def install(updating):
+    """Install what requirements-dev.txt names into the environment; ``updating`` where most of it is there."""
     say("Installing OsteoScreen and its packages (once; this can take some minutes) ...")
     environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
     if os.path.exists(LOG):
         os.remove(LOG)
-    status = call(
+    run = call_without_satisfied if updating else call
+    status = run(
         [PYTHON, "-m", "pip", "--disable-pip-version-check", "--no-input", "--log", LOG, "install", "-r", REQUIREMENTS],
         env=environment,
     )
@@ -255,7 +274,8 @@ def set_up(wanted):
     with Lock():
         if is_ready(wanted):
             return
-        if usable():
+        updating = usable()
+        if updating:
             say("What OsteoScreen needs has changed: bringing .venv up to date.")
             if os.path.exists(READY):
                 os.remove(READY)
@@ -263,7 +283,7 @@ def set_up(wanted):
         else:
             make_environment()
         try:
-            install()
+            install(updating)
         except SetupError:
             # pip ended by itself, so it left no package half written: the next run may go on from here.
             os.remove(UNFINISHED)
