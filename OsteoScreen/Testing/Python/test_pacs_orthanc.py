@@ -148,6 +148,7 @@ def forwarding(orthanc: Orthanc, *, few: int = 0, more: threading.Event | None =
         if more is not None and "/instances/" in request.path and next(asked) >= few:
             more.wait(60)
         headers = {k: v for k, v in request.headers.items() if k in ("Authorization", "Accept", "Content-Type")}
+        headers["Connection"] = "close"  # Orthanc hangs up after a second, perhaps just when a kept one is used again
         answer = session.request(request.method, orthanc.root + request.path, headers=headers, data=request.body)
         request.answer(answer.content, answer.headers.get("Content-Type", ""), answer.status_code)
 
