@@ -97,7 +97,8 @@ def build_subject(folder: Path, subject: Subject) -> BuiltSubject:
         InputError: the CT or the outlines cannot be read, or an outline does not lie on its slice.
         UsageError: a level lies outside the scan.
     """
-    ct = open_ct(_inside(folder, subject.ct), series=subject.series_uid)
+    # A path that leaves the data set's folder is the user's own affair, and allowed.
+    ct = open_ct(folder / (subject.ct or ""), series=subject.series_uid)
     outlines = read_masks(mask_paths(folder, subject.masks or ""), LEVELS)
     slices = {}
     for level, z_mm in zip(LEVELS, (subject.l1_z_mm, subject.l2_z_mm), strict=True):
@@ -121,12 +122,6 @@ def cut_level(ct: CT, outline: VertebraMask, k: int) -> tuple[np.ndarray, np.nda
     return np.round(hu).astype(np.int16), np.round(covered * 255.0).astype(np.uint8)
 
 
-def _inside(folder: Path, path: str | None) -> Path:
-    """Return a path of the manifest; one that leaves the data set's folder is the user's own affair, and allowed."""
-    assert path is not None
-    return folder / path
-
-
 def _described(subject: Subject, ct: CT) -> Subject:
     """Fill a subject's empty cells with what the CT says."""
     said, osteo = ct.acquisition, ct.acquisition.osteo
@@ -134,7 +129,7 @@ def _described(subject: Subject, ct: CT) -> Subject:
         {"age_years": said.age_years},
         {"sex": said.sex},
         {"kvp": said.kvp},
-        {"series_uid": ct.describe().series_instance_uid},
+        {"series_uid": ct.series_instance_uid},
     ]
     if osteo is not None:
         found.append({"calibration_slope": osteo.slope, "calibration_intercept": osteo.intercept})

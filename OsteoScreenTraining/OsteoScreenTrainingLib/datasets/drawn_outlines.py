@@ -26,7 +26,7 @@ from .manifest import MANIFEST, Subject, read_manifest
 from .manifest_lock import fill_in
 from .masks import MASKS, write_masks
 from .qupath import coverage, read_annotations
-from .slice_images import SIDECAR, SliceImage, check_picture, read_sidecar, relative_path
+from .slice_images import SIDECAR, SliceImage, check_picture, grey, read_sidecar, relative_path
 
 _GEOJSON = (".geojson", ".json", ".geojson.gz", ".json.gz")
 _PICTURES = (".png", ".tif", ".tiff", ".jpg", ".jpeg")
@@ -54,10 +54,9 @@ class DrawnImport:
 
 @dataclass(frozen=True, eq=False)
 class _Drawn:
-    """A picture, the GeoJSON of what was drawn on it, and the mask (rows, columns) that it becomes."""
+    """A picture, and the mask (rows, columns) that what was drawn on it becomes."""
 
     image: SliceImage
-    path: Path
     mask: npt.NDArray[np.bool_]
 
 
@@ -207,7 +206,7 @@ def _drawn(path: Path, image: SliceImage, pictures: Path, ct: CT, notes: list[st
             f"{path.name}: the outline does not lie on bone (its edge reads at most {seen.edge_hu:.0f} HU)"
             f"{_likely(shape, image, hu)}; draw on the exported picture as it is, and export pixel coordinates."
         )
-    return _Drawn(image, path, coverage(shape, image.rows, image.columns) >= _AT)
+    return _Drawn(image, coverage(shape, image.rows, image.columns) >= _AT)
 
 
 def _check_scan(ct: CT, image: SliceImage, pictures: Path) -> None:
@@ -215,10 +214,9 @@ def _check_scan(ct: CT, image: SliceImage, pictures: Path) -> None:
     mine = image.geometry()
     same_place = ct.geometry.shape == mine.shape and np.allclose(ct.geometry.ijk_to_ras, mine.ijk_to_ras, atol=1e-3)
     if same_place:
-        low, high = image.window_hu
-        grey = np.round(np.clip((ct.slice(image.slice_index) - low) / (high - low), 0, 1) * 255)
+        shown = grey(ct.slice(image.slice_index), image.window_hu)
         with Image.open(pictures / image.image) as picture:
-            same_place = bool(np.array_equal(np.asarray(picture), grey.astype(np.uint8)))
+            same_place = bool(np.array_equal(np.asarray(picture), shown))
     if not same_place:
         raise InputError(
             f"The CT at {image.ct} is not the one of which {image.image} was exported; put that back, or export the "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from .folder import LEVELS, DataSet
@@ -10,24 +11,35 @@ from .manifest import Subject
 #: The study's age and tube voltage (paper, "Study design and patient population").
 LEAST_AGE_YEARS, KVP = 18, 120.0
 
-#: Reasons in the order in which they are looked at: a subject is counted under the first that applies.
-REASONS = (
-    "younger than 18 years",
-    "age not known",
-    "tube voltage not 120 kVp",
-    "no reference BMD",
-    "the scan does not hold all of L2",
-    "implant or foreign material in L1 or L2",
-    "fracture deformity of L1 or L2",
-    "severe degeneration",
-    "no slices in the data set",
-)
+#: Whether something excludes a subject of a data set.
+Criterion = Callable[[Subject, DataSet], bool]
 
-_FINDINGS = {
-    "implant": "implant or foreign material in L1 or L2",
-    "fracture": "fracture deformity of L1 or L2",
-    "degeneration": "severe degeneration",
+
+def _found(finding: str) -> Criterion:
+    return lambda subject, _: finding in (subject.findings or "").split(";")
+
+
+def _young(subject: Subject, _: DataSet) -> bool:
+    return subject.age_years is not None and subject.age_years < LEAST_AGE_YEARS
+
+
+def _without_slices(subject: Subject, data: DataSet) -> bool:
+    return not all(data.has_slice(subject.subject, level) for level in LEVELS)
+
+
+#: Who is excluded, by the reason, in the order in which they are looked at: a subject is counted under the first.
+_CRITERIA: dict[str, Criterion] = {
+    f"younger than {LEAST_AGE_YEARS} years": _young,
+    "age not known": lambda subject, _: subject.age_years is None,
+    f"tube voltage not {KVP:g} kVp": lambda subject, _: subject.kvp != KVP,
+    "no reference BMD": lambda subject, _: subject.bmd is None,
+    "the scan does not hold all of L2": lambda subject, _: subject.l1_z_mm is None or subject.l2_z_mm is None,
+    "implant or foreign material in L1 or L2": _found("implant"),
+    "fracture deformity of L1 or L2": _found("fracture"),
+    "severe degeneration": _found("degeneration"),
+    "no slices in the data set": _without_slices,
 }
+REASONS = tuple(_CRITERIA)
 
 
 @dataclass(frozen=True)
@@ -54,20 +66,4 @@ def include(data: DataSet) -> Inclusion:
 
 def exclusion(subject: Subject, data: DataSet) -> str | None:
     """Return why a subject is excluded, one of :data:`REASONS`, or ``None``."""
-    if subject.age_years is None:
-        return "age not known"
-    if subject.age_years < LEAST_AGE_YEARS:
-        return "younger than 18 years"
-    if subject.kvp != KVP:
-        return "tube voltage not 120 kVp"
-    if subject.bmd is None:
-        return "no reference BMD"
-    if subject.l1_z_mm is None or subject.l2_z_mm is None:
-        return "the scan does not hold all of L2"
-    findings = (subject.findings or "").split(";")
-    for finding, reason in _FINDINGS.items():
-        if finding in findings:
-            return reason
-    if not all(data.has_slice(subject.subject, level) for level in LEVELS):
-        return "no slices in the data set"
-    return None
+    return next((reason for reason, excludes in _CRITERIA.items() if excludes(subject, data)), None)

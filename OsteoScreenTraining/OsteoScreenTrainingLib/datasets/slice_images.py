@@ -113,7 +113,7 @@ def export_slices(
         raise UsageError("L1 does not lie above L2; check the levels: RAS S grows towards the head.")
     written = []
     for level in levels.values():
-        data = _encoded(_grey(ct.slice(level.slice_index), window_hu), picture_format)
+        data = _encoded(grey(ct.slice(level.slice_index), window_hu), picture_format)
         described = _described(ct, level, folder, name, f"{name}_{level.name}.{picture_format}", window_hu, data)
         _refuse_other(folder, described)
         written.append((described, data))
@@ -124,15 +124,16 @@ def export_slices(
     return [described for described, _ in written]
 
 
-def _grey(hu: npt.NDArray[np.float32], window_hu: tuple[float, float]) -> npt.NDArray[np.uint8]:
+def grey(hu: npt.NDArray[np.float32], window_hu: tuple[float, float]) -> npt.NDArray[np.uint8]:
+    """Return HU as the grey of a picture: 0 at the window's lower end and below, 255 at its upper end and above."""
     low, high = window_hu
     return np.round(np.clip((hu - low) / (high - low), 0.0, 1.0) * 255).astype(np.uint8)
 
 
-def _encoded(grey: npt.NDArray[np.uint8], picture_format: PictureFormat) -> bytes:
+def _encoded(pixels: npt.NDArray[np.uint8], picture_format: PictureFormat) -> bytes:
     data = io.BytesIO()
     options: dict[str, Any] = {"compression": "tiff_adobe_deflate"} if picture_format == "tiff" else {}
-    Image.fromarray(grey).save(data, format=picture_format, **options)
+    Image.fromarray(pixels).save(data, format=picture_format, **options)
     return data.getvalue()
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+import json
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -25,6 +25,8 @@ from .measures import PICTURE_PIXELS, Picture
 from .registry import SEVERITIES
 
 TEMPLATES = Path(__file__).with_name("templates")
+#: What is written; the page last.
+PAGE_FILES = ("check.json", "index.html")
 #: Slices on the contact sheet, about 12 kB each.
 MOST_PICTURES = 240
 #: Findings on the page; all of them are in the JSON file.
@@ -152,15 +154,8 @@ def _item(report: CheckReport, name: str, level: str, picture: Picture) -> Sheet
     )
 
 
-def page_files(report: CheckReport, folder: Path) -> Sequence[str]:
-    """Write the page and the JSON into ``folder``; return the names of the files."""
-    import json
-
+def page_files(report: CheckReport, folder: Path) -> None:
+    """Write the files of :data:`PAGE_FILES` into ``folder``."""
     text = json.dumps(report.to_dict(), indent=1, ensure_ascii=False) + "\n"
     (folder / "check.json").write_text(text, encoding="utf-8", newline="\n")
     (folder / "index.html").write_text(page_text(report), encoding="utf-8", newline="\n")
-    return PAGE_FILES
-
-
-#: What is written; the page last.
-PAGE_FILES = ("check.json", "index.html")

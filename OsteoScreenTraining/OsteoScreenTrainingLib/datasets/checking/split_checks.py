@@ -70,7 +70,7 @@ def classes(evidence: Evidence) -> Iterator[Finding]:
     """Every class is there, often enough to learn and to test."""
     if evidence.data is None:
         return
-    included = list(include(evidence.data).included)
+    included = include(evidence.data).included
     counts = Counter(BONE_STATUSES[bone_status(subject)] for subject in included)
     if not included:
         message = "The study's criteria leave no subject."

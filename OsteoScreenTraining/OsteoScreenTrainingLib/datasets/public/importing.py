@@ -12,7 +12,6 @@ An import that was stopped goes on where it was: what is done lies in ``.import`
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
@@ -29,6 +28,7 @@ from ...parallel import in_order
 from ..folder import HEADER, LEVELS, SLICES
 from ..manifest import MANIFEST
 from ..masks import write_masks
+from ..slice_images import relative_path
 from .cases import FoundCases, PublicCase
 from .centroids import misplaced
 from .labels import Vertebrae
@@ -180,17 +180,10 @@ def _cells(
         if found.level is not None and found.mask is not None
     }
     cells["masks"] = write_masks(dataset, case.name, masks, ct.geometry).relative_to(dataset).as_posix()
-    cells["ct"] = _relative(case.ct, dataset)
+    cells["ct"] = relative_path(case.ct, dataset)
     if options.bmd_from_hu:
         cells |= _bmd_from_hu(cells, accepted)
     return cells
-
-
-def _relative(path: Path, dataset: Path) -> str:
-    try:
-        return Path(os.path.relpath(path.resolve(), dataset.resolve())).as_posix()
-    except ValueError:  # another drive on Windows
-        return path.resolve().as_posix()
 
 
 def _bmd_from_hu(cells: Mapping[str, Any], accepted: Mapping[str, OutlinedLevel]) -> dict[str, Any]:

@@ -242,7 +242,7 @@ def _closed_path(fall: Array, depths: Array) -> npt.NDArray[np.intp]:
     jump = np.abs(depths[:, None] - depths[None, :])
     cost = BEND_COST * jump
     cost[jump > 0.6] = np.inf
-    # Twice around: the second time the start has forgotten where it began.
+    # Three times around, of which the middle one is kept: it knows neither where the line began nor where it ends.
     turns = np.concatenate([gain, gain, gain])
     score = turns[0].copy()
     back = np.zeros((len(turns), len(depths)), np.intp)

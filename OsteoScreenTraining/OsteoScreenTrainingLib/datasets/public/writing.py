@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -96,7 +97,7 @@ def _superseded(row: dict[str, Any]) -> dict[str, Any]:
 def _without_numbers(row: Mapping[str, Any]) -> str:
     """A reason as it is counted: the level and numbers left out, so that alike ones add up."""
     words = str(row["reason"]).replace(str(row["scan"]), "SCAN").replace(str(row["level"]), "the level").split(";")[0]
-    return "".join("#" if letter.isdigit() else letter for letter in words).replace("##", "#").replace("##", "#")
+    return re.sub(r"\d+", "#", words)
 
 
 def _write_report(rows: Sequence[Mapping[str, Any]], problems: Mapping[str, str], path: Path) -> None:
