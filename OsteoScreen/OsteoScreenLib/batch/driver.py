@@ -9,6 +9,7 @@ from typing import Protocol
 
 from ..errors import InputError, OsteoScreenError
 from .audit import AuditLog
+from .interrupts import interrupted_later
 from .outcome import Order, Outcome, Trouble
 from .settings import BatchSettings, Pace
 from .store import ResultSet, Store
@@ -119,10 +120,12 @@ class Driver:
         waiting = itertools.chain([first], waiting)
         exhausted = False
         while not exhausted or self._running:
-            exhausted = exhausted or self._fill(waiting)
+            with interrupted_later():
+                exhausted = exhausted or self._fill(waiting)
             for study_id, outcome in self._workers.outcomes(_TICK_S):
-                self._settle(self._running.pop(study_id), outcome)
-                self._unwitnessed.discard(study_id)
+                with interrupted_later():
+                    self._settle(self._running.pop(study_id), outcome)
+                    self._unwitnessed.discard(study_id)
             self._listener.tick(self._workers.in_flight, self._workers.threads)
         return True
 

@@ -74,12 +74,13 @@ def screen_order(document: Mapping[str, Any], turn: Turn | None = None) -> dict[
     order = Order.from_json(document)
     turn = Turn(Turns()) if turn is None else turn
     began = time.monotonic()
+    found = inputs.found_at(order.study)  # now: a share may be gone when the study is done
     try:
         outcome = _screened(order, turn)
     except Exception as error:
         outcome = _of_error(order, error)
     seconds = max(time.monotonic() - began - turn.waited_s, 0.0)
-    return {**outcome.to_json(), "seconds": round(seconds, 3), "found": inputs.found_at(order.study)}
+    return {**outcome.to_json(), "seconds": round(seconds, 3), "found": found}
 
 
 def _screened(order: Order, turn: Turn) -> Outcome:

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 from phantom_ct import CENTRES, ORIGIN_RAS, PIXEL_MM, SLICE_MM, make_phantom
 
 import OsteoScreenLib
@@ -22,7 +26,7 @@ from OsteoScreenLib.batch.audit import AUDIT
 from OsteoScreenLib.batch.publish import SEAL, STAGING
 from OsteoScreenLib.batch.store import Store, study_folder
 from OsteoScreenLib.batch.study import State, StudyRow
-from OsteoScreenLib.reports.kinds import RESULT
+from OsteoScreenLib.reports.kinds import REPORT, RESULT
 
 ENGINE = Path(OsteoScreenLib.__file__).resolve().parents[1]
 PATIENCE_S = 300.0
@@ -35,6 +39,16 @@ import os, sys
 def _fault(event, args):
 {body}
 sys.addaudithook(_fault)
+"""
+
+#: A child that comes to the scan of a study waits there while a file of the study's name lies beside this, and says so.
+_HOLD = """
+if event == "open" and "OsteoScreenLib.batch.child" in sys.orig_argv and "/scans/case-" in str(args[0]):
+    import time
+    held = os.path.join(os.path.dirname(__file__), str(args[0]).partition("/scans/")[2][:8])
+    while os.path.exists(held):
+        os.makedirs(held + "-waits", exist_ok=True)
+        time.sleep(0.02)
 """
 
 
@@ -66,7 +80,8 @@ class Archive:
             **{level.lower(): (lambda study_id, k=k: f"#{k}") for level, k in CENTRES.items() if level in ("L1", "L2")},
             **columns,
         }
-        path = self.folder / name
+        # Each process of a session has lists of its own beside the scans.
+        path = self.folder / (name if name == "manifest.csv" else f"{os.getpid()}-{name}")
         with path.open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)
             writer.writerow(cells)
@@ -86,9 +101,11 @@ class Archive:
         paths = [*map(str, self.prelude), str(ENGINE)]
         return {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1"}
 
-    def start(self, out: Path, *more: str, manifest: Path | None = None) -> subprocess.Popen[str]:
-        """Start the driver in a session of its own, so that a signal to its group reaches it and its workers alone."""
-        return subprocess.Popen(
+    @contextmanager
+    def started(self, out: Path, *more: str, manifest: Path | None = None) -> Iterator[subprocess.Popen[str]]:
+        """The driver in a session of its own, so that a signal to its group reaches it and its workers alone; it is
+        killed where the test leaves it running."""
+        process = subprocess.Popen(
             self.command(out, *more, manifest=manifest),
             env=self.environment(),
             stdout=subprocess.PIPE,
@@ -97,15 +114,18 @@ class Archive:
             start_new_session=True,
             preexec_fn=_hear_interrupts if os.name == "posix" else None,
         )
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                kill = process.kill if os.name != "posix" else lambda: os.killpg(process.pid, signal.SIGKILL)
+                kill()
+                process.communicate()
 
     def run(self, out: Path, *more: str, manifest: Path | None = None) -> subprocess.CompletedProcess[str]:
         """Run the driver to its end."""
-        process = self.start(out, *more, manifest=manifest)
-        try:
+        with self.started(out, *more, manifest=manifest) as process:
             said, complained = process.communicate(timeout=PATIENCE_S)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            raise
         return subprocess.CompletedProcess(process.args, process.returncode, said, complaints(complained))
 
     def with_fault(self, folder: Path, body: str) -> Archive:
@@ -118,6 +138,25 @@ class Archive:
         indented = "".join(f"    {line}\n" for line in body.strip().splitlines())
         (folder / "sitecustomize.py").write_text(_FAULT.format(body=indented))
         return Archive(self.folder, self.studies, [folder])
+
+    def holding(self, folder: Path, *ids: str, fault: str = "") -> Archive:
+        """The archive, whose children wait before the scans of these studies until `let_go`.
+
+        So it is no matter of speed whether a batch is still under way when something happens to it.
+        """
+        held = self.with_fault(folder, _HOLD + fault)
+        for study_id in ids:
+            (folder / study_id).touch()
+        return held
+
+    def waits(self, *ids: str) -> bool:
+        """Whether children have come to all of these studies of `holding`."""
+        return all((self.prelude[-1] / f"{study_id}-waits").exists() for study_id in ids)
+
+    def let_go(self, *ids: str) -> None:
+        """Let these studies of `holding` go on."""
+        for study_id in ids:
+            (self.prelude[-1] / study_id).unlink()
 
 
 def write_archive(folder: Path, studies: int) -> Archive:
@@ -146,19 +185,43 @@ def write_archive(folder: Path, studies: int) -> Archive:
     return archive
 
 
+def once_a_session(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
+    """A folder that ``make`` fills, for all processes of a session (pytest-xdist) together: the first one that asks
+    makes it, and the others wait for it. Nobody may change it."""
+    base = factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        base = base.parent
+    folder, whole = base / name, base / f"{name}-is-whole"
+    with FileLock(base / f"{name}.lock"):
+        if not whole.exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+            make(folder)
+            whole.touch()
+    return folder
+
+
 @pytest.fixture(scope="session")
 def archive(tmp_path_factory: pytest.TempPathFactory) -> Archive:
-    """Six studies that can be screened."""
-    return write_archive(tmp_path_factory.mktemp("archive"), 6)
+    """Six studies that can be screened; to be copied, not to be changed."""
+    return Archive(once_a_session(tmp_path_factory, "archive", lambda folder: write_archive(folder, 6)), 6)
 
 
 @pytest.fixture(scope="session")
 def undisturbed_out(archive: Archive, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The output of a batch of the archive that nobody disturbs; to be copied, not to be changed."""
-    out = tmp_path_factory.mktemp("undisturbed") / "out"
-    done = archive.run(out, "--workers=1")
-    assert (done.returncode, done.stderr) == (0, "")
-    return out
+
+    def make(folder: Path) -> None:
+        done = archive.run(folder / "out", "--workers=1")
+        assert (done.returncode, done.stderr) == (0, "")
+
+    return once_a_session(tmp_path_factory, "undisturbed", make) / "out"
+
+
+@pytest.fixture(scope="session")
+def ample_s(undisturbed_out: Path) -> int:
+    """Seconds that suffice for a study of the archive, also where the machine has become much slower since."""
+    return max(4, math.ceil(8 * max(row.seconds or 0.0 for row in rows(undisturbed_out).values())))
 
 
 @pytest.fixture(scope="session")
@@ -189,6 +252,16 @@ def results(out: Path) -> dict[str, object]:
         found = {row.study.id: _told(out, only.id, row) for row in store.rows(only.id)}
     assert list((out / only.id / STAGING).iterdir()) == []
     return found
+
+
+def written_at(out: Path) -> dict[str, int]:
+    """When the page of each study was written, by id; one that is screened again has another."""
+    return {path.parent.name: path.stat().st_mtime_ns for path in out.glob(f"set-*/??/*/{REPORT}")}
+
+
+def without_places(found: dict[str, object]) -> dict[str, object]:
+    """The results of studies without the seal, which says where each lay and how it was asked for."""
+    return {study_id: told[:-1] for study_id, told in found.items()}  # type: ignore[index]
 
 
 def _told(out: Path, set_id: str, row: StudyRow) -> object:

@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from batch_archive import ample_s as ample_s
 from batch_archive import archive as archive
 from batch_archive import undisturbed as undisturbed
 from batch_archive import undisturbed_out as undisturbed_out

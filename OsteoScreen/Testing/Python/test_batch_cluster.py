@@ -8,22 +8,17 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from batch_archive import PATIENCE_S, complaints, finished_ids, results, rows, waited
+from orthanc_process import free_port
 
 from OsteoScreenLib.batch.study import State
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals are POSIX's")
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
 
 
 @contextmanager
@@ -53,26 +48,18 @@ def cluster(archive, port: int) -> Iterator[subprocess.Popen]:
             yield scheduler
 
 
-def test_a_scheduler_that_is_killed_and_comes_back_costs_a_retry_and_no_study(archive, undisturbed, tmp_path):
-    out, port = tmp_path / "out", free_port()
-    with cluster(archive, port) as scheduler:
-        driver = archive.start(out, f"--scheduler=tcp://127.0.0.1:{port}")
-        waited(lambda: finished_ids(out) or driver.poll() is not None)
-        os.kill(scheduler.pid, signal.SIGKILL)
-    with cluster(archive, port):
-        _, complained = driver.communicate(timeout=PATIENCE_S)
-    assert (driver.returncode, complaints(complained)) == (0, "")
-    assert results(out) == undisturbed
+#: How long a scheduler may be away.
+AWAY = "DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT"
 
 
-def test_a_scheduler_that_stays_away_is_a_sentence_and_the_same_command_goes_on(
+def test_a_scheduler_that_stays_away_is_a_sentence_and_one_that_comes_back_costs_no_study(
     archive, undisturbed, tmp_path, monkeypatch
 ):
-    monkeypatch.setenv("DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT", "3s")
     out, port = tmp_path / "out", free_port()
     words = f"--scheduler=tcp://127.0.0.1:{port}"
-    with cluster(archive, port) as scheduler:
-        driver = archive.start(out, words)
+    held = archive.holding(tmp_path / "held", "case-004", "case-005")
+    monkeypatch.setenv(AWAY, "8s")
+    with cluster(held, port) as scheduler, held.started(out, words) as driver:
         waited(lambda: finished_ids(out) or driver.poll() is not None)
         os.kill(scheduler.pid, signal.SIGKILL)
         _, complained = driver.communicate(timeout=PATIENCE_S)
@@ -81,11 +68,21 @@ def test_a_scheduler_that_stays_away_is_a_sentence_and_the_same_command_goes_on(
     )
     assert (driver.returncode, complaints(complained)) == (1, gone)
     assert not {row.state for row in rows(out).values()} - {State.WAITING, State.SCREENED}
+    monkeypatch.setenv(AWAY, "1s")
     absent = archive.run(out, words)
     assert absent.returncode == 1
     assert "does not answer; start it (`dask scheduler`)" in absent.stderr
-    with cluster(archive, port):
-        assert archive.run(out, words).returncode == 0
+    monkeypatch.setenv(AWAY, "60s")
+    held.let_go("case-004")
+    with ExitStack() as stack:
+        with cluster(held, port) as scheduler:
+            driver = stack.enter_context(held.started(out, words))
+            waited(lambda: "case-004" in finished_ids(out) or driver.poll() is not None)
+            os.kill(scheduler.pid, signal.SIGKILL)
+        held.let_go("case-005")
+        with cluster(held, port):
+            _, complained = driver.communicate(timeout=PATIENCE_S)
+    assert (driver.returncode, complaints(complained)) == (0, "")
     assert results(out) == undisturbed
 
 

@@ -10,18 +10,20 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from batch_archive import PATIENCE_S, complaints, events, finished_ids, results, rows, waited
+from batch_archive import PATIENCE_S, complaints, events, finished_ids, results, rows, waited, without_places
 
 from OsteoScreenLib.batch.driver import none_there
 from OsteoScreenLib.batch.study import State
 
-#: Runs in the namespace: argv is the scenario, OUT and the command as JSON. It prints what each run said, as JSON.
+#: Runs in the namespace: argv is the scenario, OUT, the command as JSON, and the file that holds a study back. It
+#: prints what each run said, as JSON.
 IN_NAMESPACE = """
 import json, os, pathlib, subprocess, sys, time
-scenario, out, command = sys.argv[1], sys.argv[2], json.loads(sys.argv[3])
+scenario, out, command, holding = sys.argv[1], sys.argv[2], json.loads(sys.argv[3]), sys.argv[4]
 told = []
 
 def mount(*words):
@@ -36,21 +38,23 @@ def run(meanwhile=None):
     said, complained = driver.communicate()
     told.append([driver.returncode, complained])
 
-if scenario == "full":
-    mount("-t", "tmpfs", "-o", "size=500k", "tmpfs", out)
-    run()
-    mount("-o", "remount,size=64m", out)
-    run()
-elif scenario == "read-only":
-    mount("-t", "tmpfs", "-o", "size=64m,ro", "tmpfs", out)
+def take_the_share_away():
+    subprocess.run(["umount", "-l", out], check=True)
+    os.unlink(holding)
+
+if scenario == "disk":
+    os.unlink(holding)
+    mount("-t", "tmpfs", "-o", "size=500k,ro", "tmpfs", out)
     run()
     mount("-o", "remount,rw", out)
     run()
-elif scenario == "share gone":
+    mount("-o", "remount,size=64m", out)
+    run()
+elif scenario == "share":
     share = out + "-share"
     os.mkdir(share)
     mount("--bind", share, out)
-    run(lambda: subprocess.run(["umount", "-l", out], check=True))
+    run(take_the_share_away)
     told.append(sorted(os.listdir(out)))
     mount("--bind", share, out)
     run()
@@ -72,10 +76,16 @@ def mounted(archive, tmp_path):
         out = tmp_path / "out"
         out.mkdir()
         (tmp_path / "out-kept").mkdir()
-        command = json.dumps(archive.command(out, "--workers=1"))
-        words = ["unshare", "-rm", sys.executable, "-c", IN_NAMESPACE, scenario, str(out), command]
+        held = archive.holding(tmp_path / "held", "case-005")
+        command = json.dumps(held.command(out, "--workers=1"))
+        words = [scenario, str(out), command, str(held.prelude[-1] / "case-005")]
         done = subprocess.run(
-            words, env=archive.environment(), capture_output=True, text=True, timeout=PATIENCE_S, check=False
+            ["unshare", "-rm", sys.executable, "-c", IN_NAMESPACE, *words],
+            env=held.environment(),
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE_S,
+            check=False,
         )
         assert done.returncode == 0, done.stderr
         told = [
@@ -87,25 +97,19 @@ def mounted(archive, tmp_path):
     return run
 
 
-def test_a_full_disk(mounted, undisturbed):
-    (first, second), out = mounted("full")
-    assert first[0] == 1
-    assert "full" in first[1] or "no space left on device" in first[1]
-    assert first[1].count("\n") == 1 and first[1].startswith("osteoscreen: ")
-    assert second == [0, ""]
-    assert results(out) == undisturbed
-
-
-def test_an_output_that_is_read_only(mounted, undisturbed):
-    (first, second), out = mounted("read-only")
-    assert first[0] == 1
-    assert "cannot be written: read-only file system" in first[1] and first[1].count("\n") == 1
-    assert second == [0, ""]
+def test_an_output_that_is_read_only_and_then_full(mounted, undisturbed):
+    (read_only, full, last), out = mounted("disk")
+    assert read_only[0] == 1
+    assert "cannot be written: read-only file system" in read_only[1] and read_only[1].count("\n") == 1
+    assert full[0] == 1
+    assert "full" in full[1] or "no space left on device" in full[1]
+    assert full[1].count("\n") == 1 and full[1].startswith("osteoscreen: ")
+    assert last == [0, ""]
     assert results(out) == undisturbed
 
 
 def test_a_share_of_outputs_that_vanishes(mounted, undisturbed):
-    (first, beneath, second), out = mounted("share gone")
+    (first, beneath, second), out = mounted("share")
     assert first[0] == 1
     assert "is not there any more" in first[1] and first[1].count("\n") == 1
     assert beneath == []  # nothing was written to the disk under the share
@@ -115,25 +119,25 @@ def test_a_share_of_outputs_that_vanishes(mounted, undisturbed):
 
 
 def test_a_share_of_scans_that_vanishes(archive, undisturbed, tmp_path):
-    out, scans = tmp_path / "out", archive.folder / "scans"
-    driver = archive.start(out, "--workers=1")
-    # Until the driver knows of a scan that was there, it says that none is.
-    waited(lambda: finished_ids(out) and rows(out, State.SCREENED))
-    scans.rename(tmp_path / "elsewhere")
-    try:
+    out, share = tmp_path / "out", replace(archive, folder=shutil.copytree(archive.folder, tmp_path / "share"))
+    scans, away = share.folder / "scans", share.folder / "elsewhere"
+    held = share.holding(tmp_path / "held", "case-005")
+    with held.started(out, "--workers=1") as driver:
+        waited(lambda: finished_ids(out) or driver.poll() is not None)
+        scans.rename(away)
+        held.let_go("case-005")
         _, complained = driver.communicate(timeout=PATIENCE_S)
-    finally:
-        (tmp_path / "elsewhere").rename(scans)
+    away.rename(scans)
     assert driver.returncode == 1
     assert "Scans that were there before are not there any more: is their share mounted?" in complained
     assert not rows(out, State.FAILED)
-    assert archive.run(out, "--workers=1").returncode == 0
-    assert results(out) == undisturbed
+    assert share.run(out, "--workers=1").returncode == 0
+    assert without_places(results(out)) == without_places(undisturbed)
     # What happened is in the log, and where the scans lie is not.
     log = (out / "audit.jsonl").read_text()
     assert [line["kind"] for line in events(out) if line.get("state") == "waiting again"]
     assert [line["kind"] for line in events(out) if line["event"] == "driver stopped"] == ["no study can be screened"]
-    assert str(archive.folder) not in log
+    assert str(share.folder) not in log
     assert "scans" not in log
 
 
@@ -141,15 +145,11 @@ def test_one_scan_that_is_not_there_is_said_not_to_be():
     assert str(none_there(1)).startswith("The scan is not where the manifest says: is its share mounted?")
 
 
-def test_scans_that_were_never_there_fail_only_where_others_are_there(archive, tmp_path):
-    out = tmp_path / "out"
-    nowhere = archive.manifest("nowhere.csv", ct=lambda study_id: f"unmounted/{study_id}")
-    done = archive.run(out, "--workers=1", manifest=nowhere)
+def test_scans_none_of_which_is_there_fail_none(archive, tmp_path):
+    """And one that is not, among others that are, fails: test_batch_run.py."""
+    few, out = replace(archive, studies=3), tmp_path / "out"
+    nowhere = few.manifest("nowhere.csv", ct=lambda study_id: f"unmounted/{study_id}")
+    done = few.run(out, "--workers=1", manifest=nowhere)
     assert done.returncode == 4
-    assert "None of the 6 scans is where the manifest says: is their share mounted?" in done.stderr
+    assert "None of the 3 scans is where the manifest says: is their share mounted?" in done.stderr
     assert {row.state for row in rows(out).values()} == {State.WAITING}
-    some = archive.manifest("some.csv", ct=lambda s: f"{'unmounted' if s == 'case-000' else 'scans'}/{s}")
-    assert archive.run(out, "--workers=1", manifest=some).returncode == 0
-    found = rows(out)
-    assert found["case-000"].state is State.FAILED and found["case-000"].kind == "missing"
-    assert {found[study_id].state for study_id in archive.ids[1:]} == {State.SCREENED}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import signal
 from collections.abc import Callable
 
 import pytest
@@ -51,17 +52,17 @@ def screened(order: Order, before: int = 0) -> Outcome:
     return Outcome.from_json(outcome.to_json())
 
 
-def drive(tmp_path, answer: Answer, count: int = 12):
+def drive(tmp_path, answer: Answer, count: int = 12, kept_by: type[AuditLog] = AuditLog):
     """Run a batch of ``count`` studies; returns the workers, and the rows by id, also where it stopped."""
     workers = Scripted(answer)
     problem = None
     with Store.open(tmp_path) as store:
         set_id = store.begin_set({}, {"osteoscreen": "1"}, [])
         store.add(set_id, (BatchStudy(f"s{n:02d}", f"/scans/{n}", l1="#1") for n in range(count)))
-        log, display = AuditLog(tmp_path), Display(store.counts(set_id), io.StringIO())
+        log, display = kept_by(tmp_path), Display(store.counts(set_id), io.StringIO())
         try:
             Driver(store, log, store.result_set(set_id), BatchSettings(), Pace(10.0, 1), workers, display).run()
-        except (BatchStopped, InputError) as error:
+        except (BatchStopped, InputError, KeyboardInterrupt) as error:
             problem = error
         finally:
             log.close()
@@ -168,6 +169,22 @@ def test_one_study_that_cannot_be_reached_fails_and_five_in_a_row_stop_the_batch
     _, rows, problem = drive(tmp_path, lambda o, n: answer(o, n) if o.study.id < "s05" else screened(o))
     assert problem is None
     assert states(rows) == {"screened": 10, "failed": 2}
+
+
+class Interrupted(AuditLog):
+    """A log in whose way an interrupt comes."""
+
+    def note(self, event: str, **details: object) -> None:
+        if event == "study ended":
+            signal.raise_signal(signal.SIGINT)
+        super().note(event, **details)
+
+
+def test_an_interrupt_between_store_and_log_waits_until_both_say_the_same(tmp_path):
+    _, rows, problem = drive(tmp_path, screened, kept_by=Interrupted)
+    assert isinstance(problem, KeyboardInterrupt)
+    assert states(rows) == {"waiting": 11, "screened": 1}
+    assert [line["study"] for line in events(tmp_path) if line["event"] == "study ended"] == ["s00"]
 
 
 class Terminal(io.StringIO):

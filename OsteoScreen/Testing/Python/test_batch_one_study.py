@@ -172,6 +172,7 @@ def test_a_scan_that_vanishes_before_its_sagittal_view_is_read_again_later(scan,
     monkeypatch.setattr(sagittal, "sagittal_view", vanishing)
     outcome = ask(replace(order, witnesses=(str(study.series),)))
     assert outcome.trouble is Trouble.GONE
+    assert outcome.found[1] == str(study.series)
     assert order.place.finished() is None
     away.rename(study.series)
     monkeypatch.undo()

@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import csv
+import shutil
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from batch_archive import PATIENCE_S as LONG_S
-from batch_archive import Archive, complaints, finished_ids, results, rows, waited
+from batch_archive import (
+    Archive,
+    complaints,
+    finished_ids,
+    once_a_session,
+    results,
+    rows,
+    waited,
+    without_places,
+)
 from orthanc_process import PASSWORD, USER, free_port, missing, running
 from phantom_ct import CENTRES
 from pydicom import dcmread
@@ -36,16 +47,21 @@ class Shelf:
         return f"dicomweb:{self.url}/studies/{self.studies[study_id]}"
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def shelf(archive: Archive, tmp_path_factory: pytest.TempPathFactory) -> Shelf:
-    shelf = Shelf(tmp_path_factory.mktemp("orthanc"), free_port(), {})
-    with running(shelf.folder, shelf.port) as server:
-        for study_id in archive.ids:
-            files = sorted(archive.scan(study_id).iterdir())
-            shelf.studies[study_id] = str(dcmread(files[0], stop_before_pixels=True).StudyInstanceUID)
-            for file in files:
-                server.take(file.read_bytes())
-    return shelf
+    """A server of the test's own; it is not running."""
+
+    def make(folder: Path) -> None:
+        with running(folder) as server:
+            for study_id in archive.ids:
+                for file in archive.scan(study_id).iterdir():
+                    server.take(file.read_bytes())
+
+    first = {study_id: next(archive.scan(study_id).iterdir()) for study_id in archive.ids}
+    uids = {study_id: str(dcmread(file, stop_before_pixels=True).StudyInstanceUID) for study_id, file in first.items()}
+    folder = tmp_path_factory.mktemp("orthanc") / "own"
+    shutil.copytree(once_a_session(tmp_path_factory, "orthanc-with-archive", make), folder)
+    return Shelf(folder, free_port(), uids)
 
 
 @pytest.fixture
@@ -72,12 +88,32 @@ def check_nothing_is_told(out: Path, shelf: Shelf) -> None:
     assert {"audit.jsonl", "summary.html", "batch.sqlite"} <= {path.name for path in files}
 
 
-def test_a_server_that_is_away_for_a_while_costs_nothing_but_time(archive, undisturbed, shelf, temporary, tmp_path):
-    out, listed = tmp_path / "out", archive.manifest("served.csv", ct=shelf.address)
-    with running(shelf.folder, shelf.port):
-        driver = archive.start(out, "--workers=1", manifest=listed)
-        waited(lambda: finished_ids(out) or driver.poll() is not None)
-    _, complained = driver.communicate(timeout=LONG_S)
+#: A child that fetches a third study waits with it while the file HOLD is there, and asks again at once, not after
+#: seconds.
+HOLD_AND_HURRY = """
+if event == "tempfile.mkdtemp" and "osteoscreen-fetched-" in str(args[0]):
+    import itertools, time
+    transport = sys.modules["OsteoScreenLib.pacs.transport"]
+    transport.Patience.__init__.__defaults__ = (10.0, 30.0, 5, 0.05, 0.1, 120.0)
+    number = next(vars(sys).setdefault("_fetches", itertools.count()))
+    while number > 1 and os.path.exists(os.environ["HOLD"]):
+        time.sleep(0.02)
+"""
+
+
+def test_a_server_that_is_away_for_a_while_costs_nothing_but_time(
+    archive, undisturbed, shelf, temporary, tmp_path, monkeypatch
+):
+    out, hold, listed = tmp_path / "out", tmp_path / "hold", archive.manifest("served.csv", ct=shelf.address)
+    hold.touch()
+    monkeypatch.setenv("HOLD", str(hold))
+    held = archive.with_fault(tmp_path / "fault", HOLD_AND_HURRY)
+    with ExitStack() as stack:
+        with running(shelf.folder, shelf.port):
+            driver = stack.enter_context(held.started(out, "--workers=1", manifest=listed))
+            waited(lambda: finished_ids(out) or driver.poll() is not None)
+        hold.unlink()
+        _, complained = driver.communicate(timeout=LONG_S)
     assert driver.returncode == 1
     assert "Nothing is lost: the same command goes on once that is mended." in complaints(complained)
     found = rows(out)
@@ -118,8 +154,3 @@ def fill_in(queue: Path, filled: Path, places: set[str]) -> None:
         writer = csv.DictWriter(stream, lines[0])
         writer.writeheader()
         writer.writerows(lines)
-
-
-def without_places(found: dict[str, object]) -> dict[str, object]:
-    """The results of studies without the seal, which says by which list each was asked for."""
-    return {study_id: told[:-1] for study_id, told in found.items()}

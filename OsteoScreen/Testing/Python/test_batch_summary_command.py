@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pyarrow.dataset as ds
 import pytest
-from batch_archive import archive as archive
 from batch_archive import rows
 from batch_pages import checked, filled_store
 from phantom_ct import CENTRES
@@ -16,30 +17,25 @@ from OsteoScreenLib.cli import main
 
 def test_a_folder_is_screened_and_its_open_levels_come_back(archive, tmp_path):
     folder = tmp_path / "tree"
-    folder.mkdir()
     for study_id in archive.ids[:2]:
-        archive.scan(study_id).rename(folder / study_id)
-    try:
-        out = folder / "out"
-        first = archive.run(out, "--workers=1", manifest=folder)
-        assert first.returncode == 0 and "needs levels 2" in first.stdout, first.stderr
-        assert {row.state for row in rows(out).values()} == {State.NEEDS_LEVELS}
-        (pages,) = out.glob("set-*")
-        assert f"Summary: {pages / SUMMARY}" in first.stdout and f": {pages / QUEUE}" in first.stdout
-        listed = (pages / QUEUE_LIST).read_text(encoding="utf-8").splitlines()
-        names = listed[0].split(",")
-        filled = [dict(zip(names, line.split(","), strict=True)) for line in listed[1:]]
-        filled[0] |= {"l1": f"#{CENTRES['L1']}", "l2": f"#{CENTRES['L2']}"}
-        back = "\n".join([listed[0], *(",".join(cells.values()) for cells in filled)])
-        (tmp_path / "filled.csv").write_text(back, encoding="utf-8")
-        second = archive.run(out, "--workers=1", manifest=tmp_path / "filled.csv")
-        assert "screened 1, needs levels 1" in second.stdout, second.stderr
-        text, links = checked(pages / SUMMARY)
-        report = next(link for link in links if filled[0]["id"] in link)
-        assert (pages / report).is_file() and "case-00" not in text
-    finally:
-        for study_id in archive.ids[:2]:
-            (folder / study_id).rename(archive.scan(study_id))
+        shutil.copytree(archive.scan(study_id), folder / study_id)
+    out = folder / "out"
+    first = archive.run(out, "--workers=1", manifest=folder)
+    assert first.returncode == 0 and "needs levels 2" in first.stdout, first.stderr
+    assert {row.state for row in rows(out).values()} == {State.NEEDS_LEVELS}
+    (pages,) = out.glob("set-*")
+    assert f"Summary: {pages / SUMMARY}" in first.stdout and f": {pages / QUEUE}" in first.stdout
+    listed = (pages / QUEUE_LIST).read_text(encoding="utf-8").splitlines()
+    names = listed[0].split(",")
+    filled = [dict(zip(names, line.split(","), strict=True)) for line in listed[1:]]
+    filled[0] |= {"l1": f"#{CENTRES['L1']}", "l2": f"#{CENTRES['L2']}"}
+    back = "\n".join([listed[0], *(",".join(cells.values()) for cells in filled)])
+    (tmp_path / "filled.csv").write_text(back, encoding="utf-8")
+    second = archive.run(out, "--workers=1", manifest=tmp_path / "filled.csv")
+    assert "screened 1, needs levels 1" in second.stdout, second.stderr
+    text, links = checked(pages / SUMMARY)
+    report = next(link for link in links if filled[0]["id"] in link)
+    assert (pages / report).is_file() and "case-00" not in text
 
 
 def test_pages_are_written_anew_and_sets_compared(tmp_path, capsys):
