@@ -71,6 +71,7 @@ class DecisionTest(OsteoScreenTestCase):
         self.assertEqual((made["decision"], made["by"], made["comment"]), ("accepted", READER, "second look"))
         self.assertRegex(made["at"], r"^20\d\d-\d\d-\d\dT.*[+-]\d\d:\d\d$")
         self.assertIn(f"Accepted by {READER}", self.ui.decisionLabel.text)
+        self.assertIn("Comment: second look", self.ui.decisionLabel.text)
         self.assertTrue(StudyLevels(self.volume).isConfirmed("L2"))
         self.assertEqual(self.ui.outdatedLabel.text, "")
         self.assertIn(["decided by", "in force", READER, made["at"]], self.rows())
