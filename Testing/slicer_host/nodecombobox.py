@@ -1,4 +1,4 @@
-"""Stands for Slicer's node selector: ``qMRMLNodeComboBox`` and what it leaves out."""
+"""Stands for Slicer's node selector, ``qMRMLNodeComboBox``."""
 
 from __future__ import annotations
 
@@ -6,39 +6,15 @@ import weakref
 from typing import Any
 
 import vtk
-from PySide6.QtCore import QObject, Qt, Signal
+from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QComboBox, QInputDialog, QVBoxLayout, QWidget
 
+from .nodefilter import qMRMLSortFilterProxyModel
 from .pythonqt import private, qt_property, stand_in, wire
 from .scenewatch import Watch, weakly
 
 NODE_ID = Qt.ItemDataRole.UserRole
 ACTION = Qt.ItemDataRole.UserRole + 1
-
-
-@stand_in
-class qMRMLSortFilterProxyModel(QObject):
-    """What a node selector leaves out or lets in by the nodes' IDs."""
-
-    def __init__(self, selector: Any) -> None:
-        super().__init__(selector)
-        private(self, _selector=selector, _hidden=[], _visible=[])
-
-    def setHiddenNodeIDs(self, ids: list[str]) -> None:
-        if list(ids) != self._hidden:
-            private(self, _hidden=list(ids))
-            self._selector._refill()
-
-    def setVisibleNodeIDs(self, ids: list[str]) -> None:
-        if list(ids) != self._visible:
-            private(self, _visible=list(ids))
-            self._selector._refill()
-
-    def addAttribute(self, kind: str, name: str, value: Any = None) -> None:
-        self._selector.addAttribute(kind, name, value)
-
-    hiddenNodeIDs = qt_property("QStringList", lambda self: list(self._hidden), setHiddenNodeIDs)
-    visibleNodeIDs = qt_property("QStringList", lambda self: list(self._visible), setVisibleNodeIDs)
 
 
 @stand_in
