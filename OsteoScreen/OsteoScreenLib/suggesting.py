@@ -62,7 +62,7 @@ def suggest(
 ) -> Suggested:
     """Return the levels called ``names`` that a localisation bundle finds in a CT, which is read as a whole.
 
-    Raises InputError where the scan is too small or cannot be decoded, BundleError where the bundle does not load.
+    Raises InputError where the scan cannot be decoded, BundleError where the bundle does not load.
     """
     localiser = loaded.LOCALISERS.get(bundle, device)
     trunk = read_trunk(ct, localiser.network.grid_mm, progress)

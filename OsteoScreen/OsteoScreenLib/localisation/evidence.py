@@ -73,6 +73,14 @@ def evidence_from(outputs: npt.NDArray[np.float32], trunk: TrunkGrid) -> Evidenc
     )
 
 
+def too_small(trunk: TrunkGrid) -> str | None:
+    """Return why a trunk is too small to show a vertebra, a sentence, or None where it is not."""
+    if min(trunk.hu.shape) >= SMALLEST_SIDE:
+        return None
+    shown = " x ".join(str(round(n * mm)) for n, mm in zip(trunk.hu.shape, trunk.grid_mm, strict=True))
+    return f"The scan measures {shown} mm, too little to find vertebrae."
+
+
 class EvidenceNetwork(BundleRunner):
     """Runs a localisation bundle on whole trunks; made once, used for many.
 
@@ -97,9 +105,9 @@ class EvidenceNetwork(BundleRunner):
 
         Raises InputError where the trunk is too small to show a vertebra.
         """
-        if min(trunk.hu.shape) < SMALLEST_SIDE:
-            shown = " x ".join(str(round(n * mm)) for n, mm in zip(trunk.hu.shape, trunk.grid_mm, strict=True))
-            raise InputError(f"The scan measures {shown} mm, too little to find vertebrae; give the levels.")
+        why = too_small(trunk)
+        if why is not None:
+            raise InputError(why)
         return self._with_memory(lambda: self._look(trunk))
 
     def _look(self, trunk: TrunkGrid) -> Evidence:

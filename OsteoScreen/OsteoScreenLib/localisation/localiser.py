@@ -16,7 +16,7 @@ from .candidates import Candidate, Profile, find_candidates, profile_along
 from .centre_line import centre_line
 from .chain import ChainPosterior, decode
 from .channels import NAMES
-from .evidence import Evidence, EvidenceNetwork
+from .evidence import Evidence, EvidenceNetwork, too_small
 from .landmarks import landmark_terms, sacral_candidate, sacrum_begins
 from .reasons import reasons
 from .resample import TrunkGrid, read_trunk
@@ -50,12 +50,15 @@ class Localiser:
     def localise(self, ct: CT, progress: Progress = silent) -> LocalisedSpine:
         """Return the spine of a CT, which is read as a whole.
 
-        Raises InputError where its pixels cannot be decoded, or it is too small.
+        Raises InputError where its pixels cannot be decoded.
         """
         return self.localise_in(read_trunk(ct, self.network.grid_mm, progress), progress)
 
     def localise_in(self, trunk: TrunkGrid, progress: Progress = silent) -> LocalisedSpine:
-        """Return the spine of a CT that was read on the network's grid; raises InputError where it is too small."""
+        """Return the spine of a CT that was read on the network's grid; of one that is too small, none."""
+        why = too_small(trunk)
+        if why is not None:
+            return nothing_found(why)
         progress("Looking for the spine", 0, 1)
         spine = name_spine(see_spine(self.network.look(trunk)), self.temperature)
         progress("Looking for the spine", 1, 1)
