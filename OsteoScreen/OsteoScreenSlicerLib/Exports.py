@@ -228,7 +228,11 @@ class ExportLogic:
         if kind in done["unwritten"]:
             raise ModuleError(done["unwritten"][kind])
         kinds = groups()[_DICOM] if kind == _DICOM else (*self.kinds()[kind].needs, kind)
-        return [path for each in kinds for path in done["written"].get(each, [])]
+        paths = [path for each in kinds for path in done["written"].get(each, [])]
+        if not paths:
+            told = _("The engine wrote no file of the kind {kind}; tell whoever added it.")
+            raise ModuleError(told.format(kind=kind))
+        return paths
 
 
 def place(paths, to, several):

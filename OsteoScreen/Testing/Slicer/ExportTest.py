@@ -31,7 +31,10 @@ def write_words(output):
     from ...results_io import write_text_atomically
     from ..wording import summary
 
-    if output.screening.result.decisions:
+    decisions = output.screening.result.decisions
+    if decisions and decisions[-1].decision == "accepted":
+        return {}
+    if decisions:
         return {"words": "The result was decided on, so there are no words."}
     write_text_atomically("\\n".join(summary(output.screening.result)), output.folder / "words.txt")
 """
@@ -139,6 +142,9 @@ class FileTest(OsteoScreenTestCase):
         self.assertIn("words.txt", self.ui.statusLabel.text)
         with open(os.path.join(self.folder, "words.txt"), encoding="utf-8") as file:
             self.assertIn("BMD", file.read())
+        self.logic.decisions.accept(self.volume, "A. Reader")
+        with self.assertRaisesRegex(ModuleError, "wrote no file of the kind words"):
+            self.logic.exports.save(self.volume, "words", os.path.join(self.folder, "more.txt"))
         self.logic.decisions.discard(self.volume, "A. Reader")
         with self.assertRaisesRegex(ModuleError, "^The result was decided on, so there are no words.$"):
             self.logic.exports.save(self.volume, "words", os.path.join(self.folder, "more.txt"))
