@@ -19,7 +19,7 @@ from OsteoScreenLib.models.store import write_bundle
 PathLike = str | os.PathLike[str]
 #: Of a run: where its bundle lies in the run's folder.
 _BUNDLE = "bundle"
-#: What a card has to fill in; "training" is what the network was trained on, in words.
+#: What a card may hold; "training" is what the network was trained on, in words.
 FIELDS = ("name", "version", "description", "licence", "training")
 
 

@@ -12,7 +12,7 @@ Three layouts are known, told apart by the file that they hold:
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from OsteoScreenLib.ct import Geometry, open_ct
 from OsteoScreenLib.densitometry.outline import Outline, PixelGrid, outlines_of, shares
 from OsteoScreenLib.errors import InputError
 
+from ..datasets.public.labels import TOTALSEGMENTATOR
 from ..datasets.slices import SliceDataset
 
 #: How much of the edge of a body mask is taken for cortex [mm]: one voxel of the example, as its README insets it
@@ -36,9 +37,10 @@ OTHER_CORTEX_MM = (1.0, 1.5, 2.0)
 _WHOLE = 0.4
 #: Smoothing of a body mask before its inset [pixels]; it moves an edge of radius r by 0.25 / r pixels.
 _SMOOTHING_PIXELS = 0.7
-#: TotalSegmentator's labels of the levels whose middle slices are scored.
-_LEVEL_LABELS = {"L1": 31, "L2": 30, "L3": 29, "L4": 28}
-_BODY = 1
+#: Levels whose middle slices are scored on body masks.
+_MASKED_LEVELS = ("L1", "L2", "L3", "L4")
+#: What ``vertebral_bodies.nii.gz`` holds where a body is, and ``vertebrae.nii.gz`` for each vertebra.
+_BODY, _LABELS = 1, {name: label for label, name in TOTALSEGMENTATOR["v2"].items()}
 
 
 @dataclass(frozen=True)
@@ -124,7 +126,7 @@ def outline_cases(folder: Path) -> Iterator[SegmentationCase]:
         raise InputError(
             f"{path} is not a list of outlines with level, z_ras_mm and polygon_ras_mm: {error}."
         ) from error
-    ct = open_ct(_the_ct(folder))
+    ct = open_ct(ct_beside_outlines(folder))
     for level, z_mm, polygon in wanted:
         k = ct.geometry.nearest_slice(z_mm)
         points = np.column_stack([polygon[:, :2], np.full(len(polygon), z_mm)])
@@ -136,18 +138,12 @@ def outline_cases(folder: Path) -> Iterator[SegmentationCase]:
 def body_mask_cases(folder: Path) -> Iterator[SegmentationCase]:
     """Yield the three middle slices of L1 to L4 with the vertebral body less its cortex.
 
-    The body of a level is the largest connected part of (bodies = 1 and vertebra label = the level's). Its middle is
-    half-way between the first and the last slice on which it has at least :data:`_WHOLE` of its largest area. The
-    trabecular compartment is what lies at least :data:`CORTEX_MM` inside the body's outline, measured in the plane.
+    The middle of a body is half-way between the first and the last slice on which it has at least :data:`_WHOLE` of its
+    largest area. The trabecular compartment is what lies at least :data:`CORTEX_MM` inside the body's outline, measured
+    in the plane.
     """
     ct = open_ct(folder / "ct.nii.gz")
-    bodies = _labels(folder / "vertebral_bodies.nii.gz", ct.geometry)
-    vertebrae = _labels(folder / "vertebrae.nii.gz", ct.geometry)
-    for level, label in _LEVEL_LABELS.items():
-        parts, count = ndimage.label((bodies == _BODY) & (vertebrae == label))
-        if not count:
-            continue
-        body = parts == 1 + int(np.argmax(np.bincount(parts.ravel())[1:]))
+    for level, body in masked_bodies(folder, ct.geometry, _MASKED_LEVELS):
         areas = body.sum(axis=(1, 2))
         used = np.flatnonzero(areas >= _WHOLE * areas.max())
         middle = (used[0] + used[-1]) // 2
@@ -158,6 +154,25 @@ def body_mask_cases(folder: Path) -> Iterator[SegmentationCase]:
             yield SegmentationCase(
                 folder.resolve().name, f"{level} #{k}", level, "real", ct.slice(k), truth, ct.geometry, k, insets
             )
+
+
+def masked_bodies(folder: Path, geometry: Geometry, names: Sequence[str]) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield name and body, (slices, rows, columns), of those of the vertebrae ``names`` that a folder of masks holds.
+
+    A body is the largest connected part of (bodies = 1 and vertebra label = the vertebra's).
+
+    Args:
+        geometry: of the CT, on whose grid the masks have to lie.
+
+    Raises:
+        InputError: they do not, or cannot be read.
+    """
+    bodies = _labels(folder / "vertebral_bodies.nii.gz", geometry) == _BODY
+    vertebrae = _labels(folder / "vertebrae.nii.gz", geometry)
+    for name in names:
+        parts, count = ndimage.label(bodies & (vertebrae == _LABELS[name]))
+        if count:
+            yield name, parts == 1 + int(np.argmax(np.bincount(parts.ravel())[1:]))
 
 
 def inset(mask: np.ndarray, geometry: Geometry, inset_mm: float) -> np.ndarray:
@@ -196,7 +211,12 @@ def _labels(path: Path, geometry: Geometry) -> np.ndarray:
     return np.rint(labels.volume()).astype(np.int16)
 
 
-def _the_ct(folder: Path) -> Path:
+def ct_beside_outlines(folder: Path) -> Path:
+    """Return the CT that ``outlines.json`` of a folder was drawn on.
+
+    Raises:
+        InputError: there is none, or more than one.
+    """
     if (folder / "dicom").is_dir():
         return folder / "dicom"
     endings = (".nii.gz", ".nii", ".nrrd", ".mha", ".mhd")

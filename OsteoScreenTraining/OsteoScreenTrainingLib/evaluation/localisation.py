@@ -49,8 +49,10 @@ class FoundVertebra:
 class LevelScore:
     """One level of one scan: was it there whole, was it suggested, and was that right.
 
-    off_mm : from the suggested slice to the known centre along the slices' normal; outcome : "right", "wrong name",
-    "off", "refused", "missed" (there, and refused), or "none" (not there, and refused)
+    outcome : "right", "off" or "wrong name" of a level that was suggested, by its distance from the known centre, "not
+    known" where the truth, which is incomplete, does not hold it; "missed" (there whole) or "none" of one that was not
+    off_mm : from the known centre to the suggested slice, along S
+    why : the reason why it was not suggested
     """
 
     case: str

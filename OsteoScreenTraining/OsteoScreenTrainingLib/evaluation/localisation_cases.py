@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from scipy import ndimage
 
 from OsteoScreenLib.ct import CT, ct_from_array, open_ct
 from OsteoScreenLib.errors import InputError
 
 from ..simulation.trunk3d import TrunkTruth, simulate_trunk
+from .cases import ct_beside_outlines, masked_bodies
 
 #: Stream of the trunks that are evaluated: far from those of training.
 SEED = 90_210
@@ -21,8 +21,8 @@ SEED = 90_210
 #: resampled as a patient's is.
 SLICES_MM = (1.5, 2.0, 2.5, 3.3, 5.0)
 PIXELS_MM = 2.0
-#: TotalSegmentator's labels, see shared/data/README.md.
-_TOTALSEGMENTATOR = {"S1": 26, "L5": 27, "L4": 28, "L3": 29, "L2": 30, "L1": 31, "T12": 32, "T11": 33}
+#: Vertebrae that are looked for where body masks are.
+_MASKED = ("S1", "L5", "L4", "L3", "L2", "L1", "T12", "T11")
 #: A body of which fewer voxels are in the file is cut off: its centre is not known.
 _LEAST_BODY_MM3 = 12_000.0
 
@@ -112,27 +112,18 @@ def _outlined(folder: Path) -> LocalisationCase:
             known.append(KnownVertebra(outline["level"], (), (float(x), float(y), float(outline["z_ras_mm"])), True))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{folder / 'outlines.json'} is not a list of outlines: {error}.") from error
-    source = folder / "dicom" if (folder / "dicom").is_dir() else next(folder.glob("*.n*"), folder)
-    return LocalisationCase(folder.resolve().name, "real", open_ct(source), tuple(known), (), False)
+    ct = open_ct(ct_beside_outlines(folder))
+    return LocalisationCase(folder.resolve().name, "real", ct, tuple(known), (), False)
 
 
 def _labelled(folder: Path) -> LocalisationCase:
     ct = open_ct(folder / "ct.nii.gz")
-    bodies = open_ct(folder / "vertebral_bodies.nii.gz").volume() == 1
-    labels = open_ct(folder / "vertebrae.nii.gz").volume()
-    if not bodies.shape == labels.shape == ct.geometry.shape:
-        raise InputError(f"The labels in {folder} do not lie on the grid of the CT; resample them first.")
     voxel_mm3 = float(np.prod(ct.geometry.spacing_mm))
     known = []
-    for name, label in _TOTALSEGMENTATOR.items():
-        parts, count = ndimage.label(bodies & (np.rint(labels) == label))
-        if not count:
-            continue
-        sizes = np.bincount(parts.ravel())[1:]
-        body = parts == 1 + int(sizes.argmax())
+    for name, body in masked_bodies(folder, ct.geometry, _MASKED):
         k, j, i = np.nonzero(body)
         touches = k.min() == 0 or k.max() == len(body) - 1
-        if sizes.max() * voxel_mm3 < _LEAST_BODY_MM3 or touches:
+        if len(k) * voxel_mm3 < _LEAST_BODY_MM3 or touches:
             continue
         # Half-way between its ends, not the mean: processes are left over in some.
         centre = ct.geometry.ras(i.mean(), j.mean(), (k.min() + k.max()) / 2)

@@ -12,7 +12,7 @@ from typing import Any
 
 from OsteoScreenLib.errors import UsageError
 
-from ..training.config import TrainingConfig, from_dict, merged
+from ..training.config import MODEL_LEVELS, TrainingConfig, from_dict, merged
 
 #: The paper: 500 rounds, batches of 64, SGD with a learning rate of 0.001.
 ROUNDS, BATCH, RATE = 500, 64, 0.001
@@ -93,19 +93,14 @@ class StudyProfile:
 
     def classification_config(self, variant: Variant, seed: int, split: str, bundle: str) -> TrainingConfig:
         """Return the configuration of one classifier, which sees the outlines that ``bundle`` draws."""
-        channels = {"model1": 2, "model2": 1}[variant.model]
-        values = merged(self.classification, variant.changes)
-        values = merged(
-            values,
-            {
-                "task": "classification",
-                "seed": seed,
-                "network": {"parameters": {"in_channels": channels}},
-                "validation": {"split": split},
-                "classification": {"model": variant.model, "segmentation_model": bundle},
-            },
-        )
-        return from_dict(values)
+        own = {
+            "task": "classification",
+            "seed": seed,
+            "network": {"parameters": {"in_channels": len(MODEL_LEVELS[variant.model])}},
+            "validation": {"split": split},
+            "classification": {"model": variant.model, "segmentation_model": bundle},
+        }
+        return from_dict(merged(merged(self.classification, variant.changes), own))
 
     def variants(self) -> list[Variant]:
         """Return Model 1, Model 2 and the comparisons."""

@@ -25,13 +25,12 @@ from ..datasets.masked_slices import MaskedBatch, MaskedSlices
 from ..datasets.splits import Part, Split, load_split, make_split
 from ..statistics.delong import auc_with_interval
 from ..statistics.temperature import fit_temperature
-from .config import ClassificationConfig, TrainingConfig
+from .config import MODEL_LEVELS, ClassificationConfig, TrainingConfig
 from .epochs import ShuffledEpochs, some_of
 from .masked_augmentation import draw_poses, masked_inputs, upright_poses
 from .patches import PatchPlan
 from .task import Autocast
 
-LEVELS = {"model1": ("L1", "L2"), "model2": ("L1",)}
 #: Subjects at a time where no gradient is needed.
 _AT_ONCE = 32
 
@@ -63,7 +62,7 @@ class ClassificationTask:
     def __init__(self, config: TrainingConfig, data: DataSet, masks: Sequence[Path | None]):
         self.config, self.data = config, data
         self.options: ClassificationConfig = config.classification
-        self.levels = LEVELS[self.options.model]
+        self.levels = MODEL_LEVELS[self.options.model]
         self.field = (self.options.crop_spacing_mm, self.options.crop_size) if self.options.crop_spacing_mm else None
         self.field_mm = self.field[0] * self.field[1] if self.field else 0.0
         self.input_size = self.options.crop_size if self.field else data.slices.rows

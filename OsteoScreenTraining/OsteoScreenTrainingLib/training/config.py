@@ -229,7 +229,7 @@ class TrainingConfig:
 
 
 #: Levels that each classifier sees, a channel each.
-MODEL_CHANNELS = {"model1": 2, "model2": 1}
+MODEL_LEVELS = {"model1": ("L1", "L2"), "model2": ("L1",)}
 
 #: What a classification has otherwise than a segmentation; the mediastinal window is the study's.
 _CLASSIFICATION: dict[str, Any] = {
@@ -342,10 +342,10 @@ def with_model(config: TrainingConfig, model: str) -> TrainingConfig:
     Raises:
         UsageError: there is no such model.
     """
-    if model not in MODEL_CHANNELS:
+    if model not in MODEL_LEVELS:
         raise UsageError(f"There is no classifier {model!r}; there are model1 and model2.")
     changes = {
-        "network": {"parameters": {"in_channels": MODEL_CHANNELS[model]}},
+        "network": {"parameters": {"in_channels": len(MODEL_LEVELS[model])}},
         "classification": {"model": model},
     }
     return from_dict(merged(to_dict(config), changes))

@@ -1,6 +1,6 @@
 """The files of a job's folder, as those who start and read it and the supervisor know them; the standard library alone.
 
-See :mod:`.jobs` for what they are.
+See :mod:`OsteoScreenTrainingLib.control.jobs` for what they are.
 """
 
 from __future__ import annotations

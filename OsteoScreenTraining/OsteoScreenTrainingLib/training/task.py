@@ -1,4 +1,4 @@
-"""What the trainer asks of a task: segmentation, or bone-status classification."""
+"""What the trainer asks of a task: segmentation, bone-status classification or localisation."""
 
 from __future__ import annotations
 
