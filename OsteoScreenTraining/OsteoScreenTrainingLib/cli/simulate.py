@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 
 NAME = "simulate"
@@ -81,8 +80,7 @@ def _slices(arguments: argparse.Namespace) -> int:
     sheet = folder / "contact-sheet.png"
     images, masks = (np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("images", "masks"))
     write_contact_sheet(images, masks, sheet)
-    count = json.loads((folder / "dataset.json").read_text(encoding="utf-8"))["count"]
-    print(f"{count} slices in {folder}\ncontact sheet in {sheet}")
+    print(f"{arguments.count} slices in {folder}\ncontact sheet in {sheet}")
     return 0
 
 

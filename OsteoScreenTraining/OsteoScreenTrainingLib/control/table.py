@@ -11,14 +11,13 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from OsteoScreenLib.errors import InputError, UsageError, system_reason
 from OsteoScreenLib.results_io import write_text_atomically
 
-from ..datasets.manifest import COLUMNS, MANIFEST, Subject, manifest_schema
+from ..datasets.manifest import COLUMNS, MANIFEST, NUMBER_COLUMNS, Subject
 
 #: A cell that begins with a quote, its quotes doubled inside; and a cell of any kind with what ends it.
 _QUOTED = re.compile(r'"((?:[^"]|"")*)(?:"|$)')
@@ -157,12 +156,6 @@ def _written(value: str) -> str:
     return '"' + value.replace('"', '""') + '"' if any(sign in value for sign in ',"\r\n') else value
 
 
-@lru_cache(maxsize=1)
-def _number_columns() -> frozenset[str]:
-    properties = manifest_schema()["properties"]
-    return frozenset(name for name, says in properties.items() if says.get("type") == "number" or "$ref" in says)
-
-
 def _subject(cells: Mapping[str, str], where: str) -> Subject:
     if "subject" not in cells:
         raise InputError(f"{where}: the cell of the column subject is empty; give the subject a name without meaning.")
@@ -180,7 +173,7 @@ def _subject(cells: Mapping[str, str], where: str) -> Subject:
 def _converted(column: str, text: str) -> Any:
     if column == "study_date":
         return datetime.date.fromisoformat(text)
-    if column not in _number_columns():
+    if column not in NUMBER_COLUMNS:
         return text
     number = float(text)
     if not math.isfinite(number):

@@ -30,7 +30,8 @@ LARGEST_OTHER_UNIT = 8.0
 #: Both or neither are known.
 CALIBRATION = ("calibration_slope", "calibration_intercept")
 
-_NUMBERS = {
+#: Columns that hold a number.
+NUMBER_COLUMNS = {
     "age_years", "kvp", "l1_z_mm", "l2_z_mm", "bmd_l1", "bmd_l2", "bmd_individual", "calibration_slope",
     "calibration_intercept",
 }  # fmt: skip
@@ -233,7 +234,7 @@ def _value(text: str, name: str) -> Any:
             return datetime.date.fromisoformat(text)
         except ValueError:
             raise InputError(f"study_date {text!r} is no date (YYYY-MM-DD).") from None
-    return _number(text, name) if name in _NUMBERS else text
+    return _number(text, name) if name in NUMBER_COLUMNS else text
 
 
 def _number(text: str, name: str) -> float:

@@ -7,6 +7,7 @@ the shape's value as large as the shape's coverage of it, so that thin cortex ke
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -35,6 +36,18 @@ class Grid:
     def y(self) -> Plane:
         return (self.top_mm + self.pixel_mm * np.arange(self.size)).astype(np.float32)
 
+    def ijk_to_ras(self, step_mm: float, lowest_mm: float) -> NDArray[np.float64]:
+        """Return the 4x4 matrix from (column, row, slice) to RAS mm of slices on this grid, from foot to head.
+
+        Args:
+            step_mm: from slice to slice.
+            lowest_mm: RAS S of the first one.
+        """
+        pixel = self.pixel_mm
+        return np.array(
+            [[-pixel, 0, 0, -self.left_mm], [0, -pixel, 0, -self.top_mm], [0, 0, step_mm, lowest_mm], [0, 0, 0, 1]]
+        )
+
     def window(self, x0: float, x1: float, y0: float, y1: float) -> tuple[slice, slice]:
         """Return the (rows, columns) that cover the box, cut to the grid; they may be empty."""
 
@@ -50,10 +63,17 @@ def smooth_field(rng: np.random.Generator, size: int, knots: int, amplitude: flo
     """Return a smooth random (size, size) field, SD about ``amplitude``: cubic between ``knots`` x ``knots`` values."""
     basis = _cubic_basis(size, knots)
     values = rng.standard_normal((knots + 3, knots + 3), dtype=np.float32) * np.float32(amplitude * 1.5)
-    # On several threads the last bits depend on how many there are, and the threads' waiting costs more CPU than a
-    # slice: 0.73 s for a subject's two slices against 0.30 s (two busy cores, OpenBLAS).
-    with _blas().limit(limits=1, user_api="blas"):
+    with one_blas_thread():
         return basis @ values @ basis.T
+
+
+def one_blas_thread() -> AbstractContextManager:
+    """Keep matrix products on one thread meanwhile.
+
+    On several the last bits depend on how many there are, and the threads' waiting costs more CPU than a slice: 0.73 s
+    for a subject's two slices against 0.30 s (two busy cores, OpenBLAS).
+    """
+    return _blas().limit(limits=1, user_api="blas")
 
 
 @lru_cache(maxsize=1)

@@ -6,6 +6,7 @@ import io
 import os
 
 import numpy as np
+from PIL import Image
 from scipy import ndimage
 
 from OsteoScreenLib.results_io import write_bytes_atomically
@@ -32,8 +33,6 @@ def write_contact_sheet(
     masks : (N, rows, columns), coverage 0..255; the outline is drawn at half.
     side : pixels per slice on the sheet.
     """
-    from matplotlib import image as pictures
-
     count = min(len(images), columns * rows)
     sheet = np.zeros((-(-count // columns) * side, min(count, columns) * 2 * side, 3), dtype=np.uint8)
     for index in range(count):
@@ -42,7 +41,7 @@ def write_contact_sheet(
         sheet[top : top + side, left : left + side] = grey
         sheet[top : top + side, left + side : left + 2 * side] = _with_outline(grey, masks[index])
     data = io.BytesIO()
-    pictures.imsave(data, sheet, format="png")
+    Image.fromarray(sheet).save(data, format="PNG")
     write_bytes_atomically(data.getvalue(), path)
 
 

@@ -157,7 +157,7 @@ def write_slices(
     with SliceSetWriter(folder, count, size, "simulated", GENERATOR, seed=seed) as slices:
         for done, simulated in enumerate(_simulate_all(seed, count, workers, size), 1):
             slices.add(simulated.hu, simulated.coverage, asdict(simulated.truth))
-            progress("simulate slices", done, count)
+            progress("Simulating the slices", done, count)
 
 
 def _simulate_all(seed: int, count: int, workers: int, size: int) -> Iterator[SimulatedSlice]:

@@ -110,18 +110,10 @@ def remove_study(folder: Path) -> None:
 
 
 def study_ijk_to_ras(volume: SimulatedVolume) -> np.ndarray:
-    """Return the 4x4 matrix from (column, row, slice) to RAS mm; the simulator's x runs to the left, y to the back."""
-    grid = volume.grid
+    """Return the 4x4 matrix from (column, row, slice) to RAS mm of a volume whose L1 lies at :data:`L1_HEIGHT_MM`."""
     step = float(volume.z_mm[1] - volume.z_mm[0])
     lowest = float(volume.z_mm[0]) - volume.centres_mm["L1"][2] + L1_HEIGHT_MM
-    return np.array(
-        [
-            [-grid.pixel_mm, 0, 0, -grid.left_mm],
-            [0, -grid.pixel_mm, 0, -grid.top_mm],
-            [0, 0, step, round(lowest, 2)],
-            [0, 0, 0, 1],
-        ]
-    )
+    return volume.grid.ijk_to_ras(step, round(lowest, 2))
 
 
 def study_truth(volume: SimulatedVolume, seed: int, ijk_to_ras: np.ndarray) -> dict[str, Any]:

@@ -85,7 +85,7 @@ def simulate_volume(
         )
         hu[k] = np.round(scanner.acquire(ideal, pixel_mm, rng))
         coverage[k] = np.round(truth * 255)
-        progress("simulate the CT", k + 1, heights.size)
+        progress("Simulating the CT", k + 1, heights.size)
     names = [name for name, centre in trunk.centres.items() if heights[0] <= centre[2] <= heights[-1]]
     return SimulatedVolume(
         hu=hu,

@@ -156,9 +156,8 @@ def scans(evidence: Evidence) -> Iterator[Finding]:
 def header(evidence: Evidence) -> Iterator[Finding]:
     """The CT says of itself what the manifest says of it."""
     for subject in evidence.subjects:
-        said = evidence.says(subject.subject)
-        for column in () if said is None else ("age_years", "sex", "kvp", "study_date", "series_uid"):
-            mine, its = getattr(subject, column), (said or {})[column]
+        for column, its in (evidence.says(subject.subject) or {}).items():
+            mine = getattr(subject, column, None)
             if mine is None or its is None or not _differ(column, mine, its):
                 continue
             yield Finding(

@@ -29,7 +29,6 @@ _COLUMNS = {
 _SCANNER = ("manufacturer", "scanner_model", "scanner", "model")
 _SEX = {"f": "F", "female": "F", "w": "F", "m": "M", "male": "M"}
 _UNKNOWN = {"", "nan", "n/a", "na", "none", "unknown", "-"}
-_TEXT = ("sex", "mineral")
 
 
 def read_table(path: Path) -> dict[str, dict[str, str]]:
@@ -89,7 +88,7 @@ def manifest_cells(row: dict[str, str], where: str) -> dict[str, Any]:
 def _value(column: str, text: str) -> float | str | None:
     if column == "sex":
         return _SEX.get(text.lower())
-    if column in _TEXT:
+    if column == "mineral":
         return text
     try:
         number = float(text.replace(",", "."))

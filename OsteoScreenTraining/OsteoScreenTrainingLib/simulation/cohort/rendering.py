@@ -15,7 +15,6 @@ from ..volume import plausible
 from .population import Person
 from .scanners import ScannerModel
 
-LEVELS = ("L1", "L2")
 SIZE = 512
 SLICE_MM = 2.0
 #: How far from the body's middle a reader's centre slice of L1 lies, one SD in mm: half a slice.

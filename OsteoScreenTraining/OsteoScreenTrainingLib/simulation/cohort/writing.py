@@ -18,13 +18,13 @@ from OsteoScreenLib.errors import UsageError
 from OsteoScreenLib.progress import Progress, silent
 from OsteoScreenLib.results_io import write_text_atomically
 
-from ...datasets.folder import SLICES, TRUTH, DataSetHeader, write_header
+from ...datasets.folder import LEVELS, SLICES, TRUTH, DataSetHeader, write_header
 from ...datasets.manifest import MANIFEST, Subject, write_manifest
 from ...datasets.slice_writing import SliceSetWriter, level_values
 from ...parallel import in_order
 from ..dicom_series import SeriesDescription, write_dicom_series
 from .population import REFERENCE_SD_MG_CM3, Person, draw_population
-from .rendering import LEVELS, SIZE, SLICE_MM, RenderedSlice, SubjectScan
+from .rendering import SIZE, SLICE_MM, RenderedSlice, SubjectScan
 from .scanners import Fleet, ScannerModel
 
 #: Raise it whenever the same seed gives another cohort.
@@ -149,15 +149,7 @@ class _Cohort:
         scan = self.scan(person)
         numbers = scan.extent()
         hu = np.stack([scan.slice(number).hu for number in numbers])
-        grid = scan.grid
-        ijk_to_ras = np.array(
-            [
-                [-grid.pixel_mm, 0, 0, -grid.left_mm],
-                [0, -grid.pixel_mm, 0, -grid.top_mm],
-                [0, 0, SLICE_MM, self.z_mm(scan, numbers[0])],
-                [0, 0, 0, 1],
-            ]
-        )
+        ijk_to_ras = scan.grid.ijk_to_ras(SLICE_MM, self.z_mm(scan, numbers[0]))
         description = SeriesDescription(
             seed=self.request.seed * 1_000_000 + person.number,
             slice_thickness_mm=SLICE_MM,

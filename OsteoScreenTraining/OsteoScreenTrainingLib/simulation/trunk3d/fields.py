@@ -6,11 +6,10 @@ the same one, and a single point can be asked for.
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import ThreadpoolController
+
+from ..canvas import one_blas_thread
 
 #: SD of a cubic B-spline's mixture of independent values of SD 1, over a cell: the cube of sqrt(mean sum w^2) = 0.69.
 SPREAD = 0.69**3
@@ -43,8 +42,7 @@ class SmoothField:
     def on(self, z: NDArray[np.floating], y: NDArray[np.floating], x: NDArray[np.floating]) -> NDArray[np.float32]:
         """Return the field (len(z), len(y), len(x)) on a lattice of places, given along each axis in mm."""
         bx, by, bz = (self._basis(place, axis) for axis, place in enumerate((x, y, z)))
-        # On several threads the last bits depend on how many there are.
-        with _blas().limit(limits=1, user_api="blas"):
+        with one_blas_thread():
             lines = np.tensordot(bz, self._values, 1)
             planes = np.matmul(by[None], lines)
             return np.matmul(planes, bx.T[None])
@@ -72,8 +70,3 @@ class SmoothField:
         basis = np.zeros((len(knots), int(self._cells[axis]) + 3), np.float32)
         np.put_along_axis(basis, knots, weights.astype(np.float32), axis=1)
         return basis
-
-
-@lru_cache(maxsize=1)
-def _blas() -> ThreadpoolController:
-    return ThreadpoolController()
