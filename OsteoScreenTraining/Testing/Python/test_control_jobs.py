@@ -37,7 +37,7 @@ def start(paths):
             await_state(folder, "paused", "crashed")
 
 
-def await_state(folder, *states, seconds=120.0) -> JobState:
+def await_state(folder, *states, seconds=600.0) -> JobState:
     deadline = time.monotonic() + seconds
     while (found := read_job(folder)).state not in states:
         assert time.monotonic() < deadline, found
@@ -46,14 +46,14 @@ def await_state(folder, *states, seconds=120.0) -> JobState:
     return found
 
 
-def await_file(path: Path, seconds=120.0) -> None:
+def await_file(path: Path, seconds=600.0) -> None:
     deadline = time.monotonic() + seconds
     while not path.exists():
         assert time.monotonic() < deadline, f"no {path}"
         time.sleep(0.02)
 
 
-def await_death(pid: int, seconds=30.0) -> None:
+def await_death(pid: int, seconds=600.0) -> None:
     deadline = time.monotonic() + seconds
     while _lives(pid):
         assert time.monotonic() < deadline, f"{pid} lives on"
@@ -69,9 +69,10 @@ def _lives(pid: int) -> bool:
 
 def pids(folder: Path) -> tuple[int, int]:
     """Return the process numbers of a job's supervisor and of its command."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 600
     while (document := job_files.load_job(folder))["command_pid"] is None:
         assert time.monotonic() < deadline
+        time.sleep(0.02)
     return document["pid"], document["command_pid"]
 
 
@@ -117,9 +118,9 @@ def test_of_many_starts_at_once_one_wins(paths, tmp_path):
     folder = tmp_path / "job"
     started = [subprocess.Popen([sys.executable, "-c", script, str(folder), *paths]) for _ in range(6)]
     try:
-        assert sorted(process.wait(120) for process in started) == [0, 3, 3, 3, 3, 3]
+        assert sorted(process.wait(600) for process in started) == [0, 3, 3, 3, 3, 3]
         # Who started it has ended, and it goes on.
-        time.sleep(1)
+        await_file(folder / "slices")
         assert read_job(folder).state == "running"
     finally:
         kill_job(folder)
@@ -173,7 +174,7 @@ for swallowed in range(2):
 def test_a_command_that_swallows_an_interrupt_is_interrupted_again(tmp_path):
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     done = subprocess.run(
-        [sys.executable, "-c", SWALLOWING, str(tmp_path)], capture_output=True, text=True, timeout=60, env=environment
+        [sys.executable, "-c", SWALLOWING, str(tmp_path)], capture_output=True, text=True, timeout=600, env=environment
     )
     assert done.stdout.split() == ["interrupted"] * 2, done.stderr
     assert (tmp_path / "stopped").is_file()
@@ -190,14 +191,16 @@ def test_a_killed_command_is_a_crash_with_its_cause(start, tmp_path):
 
 
 def test_a_killed_supervisor_takes_its_command_along(start, tmp_path, monkeypatch):
-    monkeypatch.setattr(jobs, "_SILENT_S", 3.0)
     folder = tmp_path / "job"
     start([*LONG, tmp_path / "slices"], folder)
     await_file(tmp_path / "slices")
     supervisor, command = pids(folder)
+    assert read_job(folder).state == "running"
     os.kill(supervisor, signal.SIGKILL)
     await_death(command)
+    monkeypatch.setattr(jobs, "_SILENT_S", 1.0)
     found = await_state(folder, "crashed")
+    monkeypatch.undo()
     assert "without a word" in found.message and found.exit_code is None
     start(["models", "list"], folder)
     await_state(folder, "finished")
@@ -262,7 +265,7 @@ def test_another_computers_clock_is_not_believed(tmp_path, monkeypatch):
         _beat(tmp_path, ago)
         assert read_job(tmp_path).state == "running"
         time.sleep(0.2)
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 600
     while read_job(tmp_path).state == "running":
         assert time.monotonic() < deadline
         time.sleep(0.05)
@@ -307,7 +310,7 @@ def test_reading_is_quick(tmp_path):
     _write(tmp_path)
     _beat(tmp_path, 0)
     (tmp_path / "output.log").write_bytes(b"a line of output\n" * 1_000_000)
-    start = time.perf_counter()
+    start = time.process_time()  # what others do on this machine says nothing
     for _ in range(50):
         read_job(tmp_path)
-    assert (time.perf_counter() - start) / 50 < 0.01
+    assert (time.process_time() - start) / 50 < 0.01

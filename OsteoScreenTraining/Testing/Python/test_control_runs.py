@@ -118,9 +118,9 @@ def test_a_long_log_is_read_once(run):
     for n in range(100_001, 100_006):
         with open(path, "a") as file:
             file.write(row.format(20 * n, 0.5 * n))
-        start = time.perf_counter()
+        start = time.process_time()  # what others do on this machine says nothing
         found = read_run(run)
-        spent.append(time.perf_counter() - start)
+        spent.append(time.process_time() - start)
         assert found.step == 20 * n
     assert min(spent) < 0.1
     assert len(runs._READ) <= runs._LOGS

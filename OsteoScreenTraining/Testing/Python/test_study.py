@@ -178,7 +178,7 @@ def test_killed_in_the_middle_it_goes_on_to_the_same_tables(study, cohort, profi
 
 
 def await_it(happened: Callable[[], bool], process: int, forked: ForkedCommands) -> None:
-    deadline = time.monotonic() + 240
+    deadline = time.monotonic() + 1200
     while not happened():
         running = psutil.Process(process).status() != psutil.STATUS_ZOMBIE
         assert running and time.monotonic() < deadline, forked.said()[-2000:]
