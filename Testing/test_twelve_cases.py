@@ -164,7 +164,7 @@ def in_a_process(*words: object) -> None:
         [sys.executable, "-m", "OsteoScreenLib", *map(str, words)],
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=1800,
         check=False,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(str(REPOSITORY / name) for name in MODULES)},
     )
@@ -202,7 +202,7 @@ def in_slicer(host: Any, folder: Path, ct: Path, levels: dict[str, str]) -> dict
     logic = slicer.util.getModuleLogic("OsteoScreenTraining")
 
     def wait(job: Path, ending: str = "finished") -> Any:
-        host.wait_until(lambda: logic.state(str(job)).state not in ("none", "running"), 300)
+        host.wait_until(lambda: logic.state(str(job)).state not in ("none", "running"), 1800)
         state = logic.state(str(job))
         assert state.state == ending, f"{state.message}\n{state.log_tail}"
         panel.updatePanel()

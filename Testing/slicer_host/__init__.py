@@ -282,7 +282,7 @@ def process_events() -> None:
     slicer.app.processEvents()
 
 
-def wait_until(condition: Any, timeout_s: float = 10.0) -> None:
+def wait_until(condition: Any, timeout_s: float = 300.0) -> None:
     """Run Qt's event loop until a condition holds, or raise TimeoutError."""
     import slicer
 

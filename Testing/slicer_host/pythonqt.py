@@ -192,9 +192,11 @@ def _make_getattribute(original: Callable) -> Callable:
             return functools.partial(_connect, self)
         if name == "disconnect":
             return functools.partial(_disconnect, self)
-        value = original(self, name)
+        value = beneath(self, name)
         return BoundSignal(self, value) if type(value) is QtCore.SignalInstance else value
 
+    # A class that has none of its own inherits what was made for the class that it is derived from.
+    beneath = get.beneath = getattr(original, "beneath", original)
     return get
 
 

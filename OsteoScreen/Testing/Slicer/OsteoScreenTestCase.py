@@ -3,10 +3,12 @@
 These files run in Slicer (CTest, Reload and Test) and, through Testing/slicer_host, in continuous integration.
 """
 
+import functools
 import json
 import math
 import time
 import unittest
+from unittest import mock
 
 import numpy as np
 
@@ -22,6 +24,11 @@ L1_SLICE, L2_SLICE = 42, 24
 class OsteoScreenTestCase(unittest.TestCase):
     """A test in an empty scene with the module's panel open."""
 
+    @classmethod
+    def setUpClass(cls):
+        # Between two tests the next one does it: the panel shows every closed scene, which takes time.
+        cls.addClassCleanup(slicer.mrmlScene.Clear, 0)
+
     def setUp(self):
         slicer.mrmlScene.Clear(0)
         slicer.util.selectModule("OsteoScreen")
@@ -30,10 +37,14 @@ class OsteoScreenTestCase(unittest.TestCase):
         self.ui = self.widget.ui
         parameters = self.widget.parameterNode
         parameters.calibrationFile = parameters.segmentationBundle = parameters.classificationBundle = ""
+        # What is loaded ahead would be stopped with the test, and the process started anew for the next one.
+        self.warmUp = self.logic.warmUp
+        ahead = mock.patch.object(self.logic, "warmUp")
+        ahead.start()
+        self.addCleanup(ahead.stop)
 
     def tearDown(self):
         self.widget.run.cancel()
-        slicer.mrmlScene.Clear(0)
 
     def settle(self, seconds=0.0):
         """Let what was put off happen, for so long at least: the panel follows changes 0.1 s after the last of them."""
@@ -42,7 +53,7 @@ class OsteoScreenTestCase(unittest.TestCase):
         self.waitFor(lambda: time.monotonic() >= until and not self.widget.updateTimer.active, "the panel's update")
         slicer.app.processEvents()
 
-    def waitFor(self, condition, what, seconds=120):
+    def waitFor(self, condition, what, seconds=900):
         """Let Qt work until ``condition()`` holds; fail with ``what`` where it never does."""
         until = time.monotonic() + seconds
         while not condition():
@@ -75,8 +86,18 @@ class OsteoScreenTestCase(unittest.TestCase):
 def phantomVoxels():
     """Return the phantom's HU (slices, rows, columns) int16 in RAS-aligned axial order, and its matrix to RAS mm.
 
-    Rows run to the back and columns to the patient's left, as in a CT that lies on its back, head first.
+    Rows run to the back and columns to the patient's left, as in a CT that lies on its back, head first. The array is
+    the same each time, and cannot be written to.
     """
+    from OsteoScreenLib.benchmark_phantom import PIXEL_MM, SIDE
+
+    matrix = np.diag([-PIXEL_MM, -PIXEL_MM, SLICE_MM, 1.0])
+    matrix[:2, 3] = SIDE / 2 * PIXEL_MM
+    return _voxels(), matrix
+
+
+@functools.lru_cache(maxsize=1)
+def _voxels():
     from OsteoScreenLib.benchmark_phantom import PIXEL_MM, SIDE, phantom_slice
 
     bodies = [phantom_slice(seed) for seed in range(4)]
@@ -92,9 +113,8 @@ def phantomVoxels():
             voxels[k][inside] = 70
         elif away > BODY_MM / 2 - SLICE_MM:
             voxels[k][inside] = 420
-    matrix = np.diag([-PIXEL_MM, -PIXEL_MM, SLICE_MM, 1.0])
-    matrix[:2, 3] = SIDE / 2 * PIXEL_MM
-    return voxels, matrix
+    voxels.flags.writeable = False
+    return voxels
 
 
 def addPhantom(name, directions=None, axes=(0, 1, 2)):

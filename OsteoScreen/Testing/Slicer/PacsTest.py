@@ -3,6 +3,7 @@
 import glob
 import os
 import pathlib
+import socket
 import sys
 import tempfile
 import unittest
@@ -71,7 +72,11 @@ class ServerTest(PacsTestCase):
         self.assertIn("in the fields User and Password", self.ui.findStudiesButton.toolTip)
 
     def test_a_server_that_is_not_there_is_told_and_can_be_stopped(self):
-        self.use("http://127.0.0.1:9/dicom-web")
+        nobody = socket.socket()
+        self.addCleanup(nobody.close)
+        nobody.bind(("127.0.0.1", 0))  # a port that is taken, and where nobody listens
+        address = f"127.0.0.1:{nobody.getsockname()[1]}"
+        self.use(f"http://{address}/dicom-web")
         self.ui.findStudiesButton.click()
         self.assertTrue(self.ui.pacsCancelButton.enabled)
         self.assertFalse(self.ui.findStudiesButton.enabled)
@@ -80,7 +85,7 @@ class ServerTest(PacsTestCase):
         self.assertFalse(self.widget.pacs.running)
         self.ui.findStudiesButton.click()
         self.waitForPacs()
-        self.assertIn("127.0.0.1:9 cannot be reached", self.ui.pacsLabel.text)
+        self.assertIn(f"{address} cannot be reached", self.ui.pacsLabel.text)
 
     def test_a_scene_holds_nothing_of_the_section(self):
         self.use("https://pacs.example.org/dicom-web")
@@ -100,6 +105,7 @@ class OrthancTest(PacsTestCase):
 
     @classmethod
     def setUpClass(cls):
+        super().setUpClass()
         folder = tempfile.TemporaryDirectory()
         cls.addClassCleanup(folder.cleanup)
         running = orthanc_process.running(pathlib.Path(folder.name))

@@ -30,6 +30,7 @@ class QueueTestCase(OsteoScreenTestCase):
 
     @classmethod
     def setUpClass(cls):
+        super().setUpClass()
         cls.folder = tempfile.mkdtemp()
         cls.addClassCleanup(shutil.rmtree, cls.folder, True)
         cls.bundle = os.path.join(cls.folder, "bundle")
@@ -40,10 +41,6 @@ class QueueTestCase(OsteoScreenTestCase):
 
     def setUp(self):
         OsteoScreenTestCase.setUp(self)
-        # What is loaded ahead would be stopped with the test, and the process started anew for the next one.
-        ahead = mock.patch.object(self.logic, "warmUp")
-        ahead.start()
-        self.addCleanup(ahead.stop)
         self.out = tempfile.mkdtemp(dir=self.folder)
         self.addCleanup(setattr, self.widget.parameterNode, "localisationBundle", "")
         self.writeQueue(os.path.join(self.out, "set-1"), self.rows())

@@ -1,5 +1,6 @@
 """Real CT through the module: the same numbers as the command line. Skips where there is none on the machine."""
 
+import functools
 import glob
 import json
 import os
@@ -23,6 +24,17 @@ EXAMPLE = os.path.join(DATA, "totalsegmentator-example")
 
 def loadSeries(folder):
     """Return a DICOM series as a volume node that knows its files, as Slicer's DICOM module loads it."""
+    voxels, matrix, files = readSeries(folder)
+    node = slicer.util.addVolumeFromArray(voxels, matrix, "chest CT")
+    slicer.dicomDatabase = FilesByUid(files)
+    node.SetAttribute("DICOM.instanceUIDs", " ".join(files))
+    return node
+
+
+@functools.lru_cache(maxsize=1)
+def readSeries(folder):
+    """Return a DICOM series: HU (slices, rows, columns) int16, its matrix to RAS mm, and {instance UID: file}."""
+    import pydicom
     import SimpleITK as sitk
 
     files = sorted(glob.glob(os.path.join(folder, "*")))
@@ -33,19 +45,9 @@ def loadSeries(folder):
     matrix[:3, :3] = np.reshape(image.GetDirection(), (3, 3)) * image.GetSpacing()
     matrix[:3, 3] = image.GetOrigin()
     voxels = sitk.GetArrayFromImage(image).astype(np.int16)
-    node = slicer.util.addVolumeFromArray(voxels, np.diag([-1.0, -1.0, 1.0, 1.0]) @ matrix, "chest CT")
-    uids = register(files)
-    node.SetAttribute("DICOM.instanceUIDs", " ".join(uids))
-    return node
-
-
-def register(files):
-    """Make DICOM files known to Slicer's database; return their instance UIDs."""
-    import pydicom
-
+    voxels.flags.writeable = False
     uids = [pydicom.dcmread(path, stop_before_pixels=True).SOPInstanceUID for path in files]
-    slicer.dicomDatabase = FilesByUid(dict(zip(uids, files, strict=True)))
-    return uids
+    return voxels, np.diag([-1.0, -1.0, 1.0, 1.0]) @ matrix, dict(zip(uids, files, strict=True))
 
 
 class FilesByUid:

@@ -212,6 +212,17 @@ class PanelScreeningTest(OsteoScreenTestCase):
         self.assertEqual(float(rows["BMD", "individual"]), bmd)
         self.assertEqual(self.ui.earlierTable.rowCount, 1)
 
+    def test_the_networks_are_loaded_while_the_reader_looks_at_the_levels(self):
+        self.logic.recentLog.lines.clear()
+        with mock.patch.object(self.logic, "warmUp", self.warmUp):
+            self.ui.l1Slider.value = (L1_SLICE + 1) * SLICE_MM
+        self.assertTrue(self.logic.workerProcess.busy)
+        self.assertTrue(self.ui.screenButton.enabled)
+        self.waitFor(lambda: not self.logic.workerProcess.busy, "the networks' loading")
+        said = "\n".join(self.logic.recentLog.lines)
+        self.assertIn("The networks are loaded, on", said)
+        self.assertIsNone(self.document(self.volume))
+
     def test_the_worker_and_the_script_agree_to_the_digit(self):
         self.screen()
         by_button = measured(self.document(self.volume))

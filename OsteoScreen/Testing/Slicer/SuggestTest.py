@@ -27,6 +27,7 @@ class SuggestTestCase(OsteoScreenTestCase):
 
     @classmethod
     def setUpClass(cls):
+        super().setUpClass()
         cls.folder = tempfile.mkdtemp()
         cls.addClassCleanup(shutil.rmtree, cls.folder, True)
         cls.bundles = {name: os.path.join(cls.folder, name) for name in ("certain", "uncertain", "no ribs")}
@@ -37,10 +38,6 @@ class SuggestTestCase(OsteoScreenTestCase):
     def setUp(self):
         OsteoScreenTestCase.setUp(self)
         self.addCleanup(setattr, self.widget.parameterNode, "localisationBundle", "")
-        # What is loaded ahead would be stopped with the test, and the process started anew for the next one.
-        ahead = mock.patch.object(self.logic, "warmUp")
-        ahead.start()
-        self.addCleanup(ahead.stop)
         self.volume = self.choose(self.fiveVertebrae())
 
     def fiveVertebrae(self, name="five"):

@@ -138,7 +138,7 @@ def _is_dicom(path: Path) -> bool:
 def _uid(path: Path) -> str:
     import pydicom
 
-    return str(pydicom.dcmread(path, stop_before_pixels=True).SOPInstanceUID)
+    return str(pydicom.dcmread(path, stop_before_pixels=True, specific_tags=["SOPInstanceUID"]).SOPInstanceUID)
 
 
 def _load(files: list[str]) -> Any:
@@ -148,12 +148,14 @@ def _load(files: list[str]) -> Any:
 
     slices = sorted((pydicom.dcmread(path) for path in files), key=lambda s: float(s.ImagePositionPatient[2]))
     first = slices[0]
-    hu = [s.pixel_array * float(s.RescaleSlope) + float(s.RescaleIntercept) for s in slices]
+    hu = np.empty((len(slices), first.Rows, first.Columns), np.int16)
+    for plane, s in zip(hu, slices, strict=True):
+        plane[:] = s.pixel_array * float(s.RescaleSlope) + float(s.RescaleIntercept)
     step = (float(slices[-1].ImagePositionPatient[2]) - float(first.ImagePositionPatient[2])) / max(len(slices) - 1, 1)
     x, y, z = (float(value) for value in first.ImagePositionPatient)
     row, column = (float(value) for value in first.PixelSpacing)
     node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", str(first.get("SeriesDescription", "CT")))
-    slicer.util.updateVolumeFromArray(node, np.stack(hu).astype(np.int16))
+    slicer.util.updateVolumeFromArray(node, hu)
     matrix = [[-column, 0, 0, -x], [0, -row, 0, -y], [0, 0, step, z], [0, 0, 0, 1]]
     node.SetIJKToRASMatrix(slicer.util.vtkMatrixFromArray(np.array(matrix, dtype=float)))
     node.CreateDefaultDisplayNodes()

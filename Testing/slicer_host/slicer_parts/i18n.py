@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from pathlib import Path
 
@@ -15,4 +16,9 @@ def translate(context: str, text: str) -> str:
 
 def tr(text: str) -> str:
     """Return a text in the application's language; the calling file is its context."""
-    return translate(Path(sys._getframe(1).f_code.co_filename).stem, text)
+    return translate(_context(sys._getframe(1).f_code.co_filename), text)
+
+
+@functools.cache
+def _context(file: str) -> str:
+    return Path(file).stem
