@@ -218,7 +218,7 @@ def test_a_reader_who_leaves_early_changes_nothing():
 def test_a_console_that_cannot_show_a_character_ends_nothing():
     script = (
         "import sys; from OsteoScreenLib.cli import application, main; from OsteoScreenLib.errors import InputError\n"
-        "def fail(words): raise InputError('Größe µ ≥ 2')\n"
+        f"def fail(words): raise InputError({'Größe µ ≥ 2'!a})\n"
         "application._parse = fail; sys.exit(main(['x']))"
     )
     answer = run_engine("-c", script, env={"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"})
