@@ -7,7 +7,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -272,13 +271,7 @@ def test_of_few_subjects_one_is_held_out(tiny_config, make_slice_set, tmp_path):
     assert _task(tiny_config(validation={"fraction": 0.0}), data).size == 3
 
 
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
-
-
-def test_two_processes_train_as_one_with_the_same_global_batch(tiny_config, slice_set, tmp_path, paths):
+def test_two_processes_train_as_one_with_the_same_global_batch(tiny_config, slice_set, tmp_path, forked):
     """On the CPU a process normalises its own share, as a micro-batch does in one process (ghost batches)."""
     values = tiny_config(steps=4, micro_batches=2)
     values["optimiser"] = {"name": "sgd", "learning_rate": 0.01}  # AdamW would blow up what rounding leaves
@@ -286,23 +279,14 @@ def test_two_processes_train_as_one_with_the_same_global_batch(tiny_config, slic
 
     shared = tmp_path / "two.json"
     save_config(from_dict(values | {"micro_batches": 1}), shared)
-    environment = os.environ | {
-        "PYTHONPATH": os.pathsep.join(paths),
-        "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": str(_free_port()),
-        "WORLD_SIZE": "2",
-        "OMP_NUM_THREADS": "1",
-    }
-    command = [sys.executable, "-m", "OsteoScreenLib", "train", "segmentation", "--config", str(shared)]
-    command += ["--data", str(slice_set), "-o", str(tmp_path / "two")]
-    started = [
-        subprocess.Popen(
-            command, env=environment | {"RANK": str(rank), "LOCAL_RANK": str(rank)}, stderr=subprocess.PIPE
-        )
-        for rank in (0, 1)
-    ]
-    said = [process.communicate(timeout=1200)[1].decode() for process in started]
-    assert [process.returncode for process in started] == [0, 0], said
+    # They meet where torchrun's do: at a store that was there before them, on a port that nobody else can take.
+    store = torch.distributed.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
+    environment = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(store.port), "WORLD_SIZE": "2"}
+    environment |= {"TORCHELASTIC_USE_AGENT_STORE": "True"}
+    command = ["train", "segmentation", "--config", shared, "--data", slice_set, "-o", tmp_path / "two"]
+    ranks = [{"RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in (0, 1)]
+    started = [forked.start(command, environment | rank) for rank in ranks]
+    assert [forked.end(process) for process in started] == [0, 0], forked.said()
 
     losses = [float(log_of(tmp_path / name)[0]["loss"]) for name in ("one", "two")]
     assert losses[1] == pytest.approx(losses[0], rel=1e-5)
