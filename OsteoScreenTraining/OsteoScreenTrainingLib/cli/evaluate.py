@@ -155,10 +155,11 @@ def _distinct(names: list[str]) -> list[str]:
 
 
 def _summary(scores: dict[str, list[SegmentationScore]], hashes: dict[str, str]) -> dict[str, Any]:
+    from ..evaluation import SCHEMA
     from ..evaluation.segmentation import compare
 
     summary: dict[str, Any] = {
-        "schema": "osteoscreen-evaluation/1",
+        "schema": SCHEMA,
         "task": "segmentation",
         "bundles": {name: {"sha256": hashes[name], "data": _by_data(own)} for name, own in scores.items()},
     }

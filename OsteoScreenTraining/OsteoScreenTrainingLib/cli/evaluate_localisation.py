@@ -25,6 +25,7 @@ def evaluate_localisation(arguments: argparse.Namespace) -> int:
     from OsteoScreenLib.localisation.localiser import Localiser
     from OsteoScreenLib.models import load_bundle
 
+    from ..evaluation import SCHEMA
     from ..evaluation.localisation import score_case, summarise
     from ..evaluation.localisation_report import write_json, write_tables
 
@@ -42,7 +43,7 @@ def evaluate_localisation(arguments: argparse.Namespace) -> int:
         write_tables(arguments.output, scores)
     kinds = {kind: [score for score in scores if score.kind == kind] for kind in ("real", "simulated")}
     summary: dict[str, Any] = {
-        "schema": "osteoscreen-evaluation/1",
+        "schema": SCHEMA,
         "task": "localisation",
         "bundle": f"{bundle.name} {bundle.version}",
         "sha256": bundle.sha256,

@@ -90,10 +90,10 @@ def _train(arguments: argparse.Namespace, config: TrainingConfig, task: Task, da
 
 
 def _card(arguments: argparse.Namespace) -> dict[str, str]:
-    from ..control.exporting import check_card
+    from ..control.exporting import FIELDS, check_card
 
-    names = ("name", "version", "description", "licence")
-    card = {name: value for name in names if (value := getattr(arguments, name)) is not None}
+    # What it was trained on, the run itself knows: there is no option for it.
+    card = {name: value for name in FIELDS if (value := getattr(arguments, name, None)) is not None}
     check_card(card)
     return card
 

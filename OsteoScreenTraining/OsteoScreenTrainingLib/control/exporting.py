@@ -109,8 +109,7 @@ def _bundle(run: PathLike) -> Bundle:
 def _described(run: PathLike, card: Mapping[str, str]) -> dict[str, Any]:
     check_card(card)
     description = dict(_bundle(run).description)
-    plain = {name: card[name].strip() for name in ("name", "version", "description", "licence") if name in card}
-    description.update(plain)
+    description.update({name: card[name].strip() for name in FIELDS if name in card and name != "training"})
     if not description.get("description"):
         description.pop("description", None)
     if "training" in card:

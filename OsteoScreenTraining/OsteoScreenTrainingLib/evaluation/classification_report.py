@@ -26,6 +26,7 @@ from ..statistics.bone_status import (
 )
 from ..statistics.plain import plain
 from ..tables import write_table
+from . import SCHEMA
 from .classifying import ClassifiedSubject
 
 
@@ -46,7 +47,7 @@ def write_report(folder: Path, name: str, found: Sequence[ClassifiedSubject]) ->
     measured = np.array([one.measured_bmd for one in judged])
     score = score_probabilities(truth, answers)
     summary = {
-        "schema": "osteoscreen-evaluation/1",
+        "schema": SCHEMA,
         "task": "classification",
         "bundle": name,
         "subjects": len(judged),

@@ -15,13 +15,13 @@ from OsteoScreenLib.localisation.localiser import Localiser, Sighting, name_spin
 from OsteoScreenLib.localisation.resample import read_trunk
 from OsteoScreenLib.localisation.spine import LocalisedSpine
 
+from ..datasets.folder import LEVELS
 from .localisation_cases import KnownVertebra, LocalisationCase
 
 #: A found centre belongs to a known one that is nearer than this, mm: less than half the distance of two lumbar bodies.
 SAME_MM = 12.0
 #: A level is right where its slice is this near to the known centre, mm.
 RIGHT_MM = 4.0
-LEVELS = ("L1", "L2")
 #: Edges of the bins of the reliability.
 BINS = (0.0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 1.0)
 

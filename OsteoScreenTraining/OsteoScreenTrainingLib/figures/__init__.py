@@ -1,1 +1,4 @@
-"""The study's figures, one module each: a function takes numbers that were computed elsewhere and returns a Figure."""
+"""The figures of the study and of evaluations, one module each.
+
+A function takes numbers that were computed elsewhere and returns a Figure.
+"""

@@ -1,4 +1,4 @@
-"""What the study's figures share: sizes, colours, line styles, and how a figure becomes its two files."""
+"""What the figures share: sizes, colours, line styles, and how a figure becomes its two files."""
 
 from __future__ import annotations
 

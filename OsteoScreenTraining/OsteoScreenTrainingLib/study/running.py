@@ -177,7 +177,7 @@ def _notices(study: StudyComputation, results: StudyResults) -> list[str]:
         )
     if study.profile.name != "full":
         notices.append(
-            f"The {study.profile.name} profile trains less than the paper did (500 rounds at 512 × 512); its numbers "
+            f"The {study.profile.name} profile does not train as the paper did (500 rounds at 512 × 512); its numbers "
             "are not those of the full one."
         )
     missing = {name for found in results.classifiers.values() for name in found.without_outline}
