@@ -8,19 +8,18 @@ import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
 from OsteoScreenLib.densitometry.bmd import qct_category
 from OsteoScreenLib.errors import OsteoScreenError
 from OsteoScreenLib.results import BONE_STATUSES
 
-from ..datasets.folder import HEADER, SLICES, DataSet, read_header
+from ..datasets.folder import HEADER, SLICES, read_header
 from ..datasets.inclusion import REASONS, exclusion
 from ..datasets.manifest import Subject
 from ..datasets.masks import mask_paths
 from ..datasets.slices import HEADER as SLICES_HEADER
 from ..datasets.splits import FOLDER as SPLITS
-from ..datasets.splits import load_split, sizes
+from ..datasets.splits import Part, load_split, sizes
 from .table import ManifestText
 
 PathLike = str | os.PathLike[str]
@@ -57,7 +56,7 @@ class SplitSummary:
 
     name: str
     method: str
-    counts: Mapping[str, Mapping[str, int]]
+    counts: Mapping[Part, Mapping[str, int]]
     problem: str = ""
 
 
@@ -98,7 +97,7 @@ def summarise(folder: PathLike) -> DataSetSummary:
         InputError: subjects.csv cannot be read, or a number in it is none; the sentence says where.
     """
     found = _Found(Path(folder))
-    excluded = {subject.subject: exclusion(subject, cast(DataSet, found)) for subject in found.subjects}
+    excluded = {subject.subject: exclusion(subject, found) for subject in found.subjects}
     included = [subject for subject in found.subjects if excluded[subject.subject] is None]
     reasons = list(excluded.values())
     columns, rows = _table(included)
@@ -118,7 +117,7 @@ def summarise(folder: PathLike) -> DataSetSummary:
 
 
 class _Found:
-    """What of a :class:`DataSet` the criteria and the splits look at, of one that need not be finished."""
+    """The :class:`..datasets.folder.Subjects` of a data set that need not be finished, and what else there is of it."""
 
     def __init__(self, folder: Path):
         self.folder = folder.absolute()
@@ -181,9 +180,8 @@ def _splits(found: _Found) -> list[SplitSummary]:
     summaries = []
     for path in sorted((found.folder / SPLITS).glob("*.json")):
         try:
-            split = load_split(cast(DataSet, found), path.stem)
-            counts = sizes(split, cast(DataSet, found))
-            summaries.append(SplitSummary(path.stem, split.method, cast("Mapping[str, Mapping[str, int]]", counts)))
+            split = load_split(found, path.stem)
+            summaries.append(SplitSummary(path.stem, split.method, sizes(split, found)))
         except OsteoScreenError as error:
             summaries.append(SplitSummary(path.stem, "", {}, str(error)))
     return summaries

@@ -16,7 +16,7 @@ import csv
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 
@@ -75,8 +75,24 @@ def read_header(folder: Path) -> DataSetHeader:
     return DataSetHeader(**known)
 
 
+class Subjects(Protocol):
+    """What the criteria and the splits look at of a data set, whether or not it is finished."""
+
+    folder: Path
+    subjects: list[Subject]
+
+    def subject(self, name: str) -> Subject:
+        """Return the subject of that name."""
+
+    def has_slice(self, name: str, level: str) -> bool:
+        """Return whether a subject's level has a slice."""
+
+
 class DataSet:
     """An opened data set.
+
+    Args:
+        subjects: the rows of the manifest, where they have been read already.
 
     Attributes:
         folder, header, subjects: where and what it is, and every row of the manifest.
@@ -84,9 +100,6 @@ class DataSet:
 
     Raises:
         InputError: a part is missing or damaged; the sentence says which.
-
-    Args:
-        subjects: the rows of the manifest, where they have been read already.
     """
 
     def __init__(self, folder: Path, subjects: list[Subject] | None = None):

@@ -5,25 +5,25 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from .folder import LEVELS, DataSet
+from .folder import LEVELS, Subjects
 from .manifest import Subject
 
 #: The study's age and tube voltage (paper, "Study design and patient population").
 LEAST_AGE_YEARS, KVP = 18, 120.0
 
 #: Whether something excludes a subject of a data set.
-Criterion = Callable[[Subject, DataSet], bool]
+Criterion = Callable[[Subject, Subjects], bool]
 
 
 def _found(finding: str) -> Criterion:
     return lambda subject, _: finding in (subject.findings or "").split(";")
 
 
-def _young(subject: Subject, _: DataSet) -> bool:
+def _young(subject: Subject, _: Subjects) -> bool:
     return subject.age_years is not None and subject.age_years < LEAST_AGE_YEARS
 
 
-def _without_slices(subject: Subject, data: DataSet) -> bool:
+def _without_slices(subject: Subject, data: Subjects) -> bool:
     return not all(data.has_slice(subject.subject, level) for level in LEVELS)
 
 
@@ -51,7 +51,7 @@ class Inclusion:
     excluded: dict[str, int]
 
 
-def include(data: DataSet) -> Inclusion:
+def include(data: Subjects) -> Inclusion:
     """Apply the study's criteria."""
     counts = dict.fromkeys(REASONS, 0)
     included = []
@@ -64,6 +64,6 @@ def include(data: DataSet) -> Inclusion:
     return Inclusion(len(data.subjects), included, {reason: count for reason, count in counts.items() if count})
 
 
-def exclusion(subject: Subject, data: DataSet) -> str | None:
+def exclusion(subject: Subject, data: Subjects) -> str | None:
     """Return why a subject is excluded, one of :data:`REASONS`, or ``None``."""
     return next((reason for reason, excludes in _CRITERIA.items() if excludes(subject, data)), None)

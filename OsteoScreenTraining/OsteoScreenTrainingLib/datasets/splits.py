@@ -20,7 +20,7 @@ from OsteoScreenLib.errors import InputError, UsageError
 from OsteoScreenLib.results import BONE_STATUSES
 from OsteoScreenLib.results_io import write_text_atomically
 
-from .folder import LEVELS, DataSet, bone_status, bone_statuses
+from .folder import LEVELS, DataSet, Subjects, bone_status, bone_statuses
 from .manifest import Subject
 
 Part = Literal["training", "validation", "test"]
@@ -127,7 +127,7 @@ def _checked(split: Split, subjects: Sequence[Subject]) -> Split:
     return split
 
 
-def save_split(data: DataSet, name: str, split: Split) -> Path:
+def save_split(data: Subjects, name: str, split: Split) -> Path:
     """Save a split with its data set, under a name that is not taken by another split.
 
     Raises:
@@ -142,7 +142,7 @@ def save_split(data: DataSet, name: str, split: Split) -> Path:
     return write_text_atomically(json.dumps(document, indent=1) + "\n", path)
 
 
-def load_split(data: DataSet, name: str) -> Split:
+def load_split(data: Subjects, name: str) -> Split:
     """Load a split that was saved with a data set.
 
     Raises:
@@ -175,7 +175,7 @@ def _named_twice(split: Split) -> list[str]:
     return sorted(name for name, count in counts.items() if count > 1)
 
 
-def _path(data: DataSet, name: str) -> Path:
+def _path(data: Subjects, name: str) -> Path:
     if not _NAME.fullmatch(name):
         raise UsageError(f"A split cannot be called {name!r}; use letters, digits, dots, dashes and underscores.")
     return data.folder / FOLDER / f"{name}.json"
@@ -222,7 +222,7 @@ def _shared(marks: Mapping[str, str | None], part_of: Mapping[str, Part], what: 
     return found
 
 
-def sizes(split: Split, data: DataSet) -> dict[Part, dict[str, int]]:
+def sizes(split: Split, data: Subjects) -> dict[Part, dict[str, int]]:
     """Return the number of subjects of each class in each part."""
     table: dict[Part, dict[str, int]] = {}
     for part in PARTS:
