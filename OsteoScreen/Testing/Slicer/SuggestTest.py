@@ -1,9 +1,12 @@
 """Suggest: the vertebrae named and drawn, the names moved and taken by the reader, and nothing confirmed by itself."""
 
+import functools
 import os
 import shutil
 import tempfile
 from unittest import mock
+
+import numpy as np
 
 import slicer
 
@@ -20,6 +23,15 @@ from SceneTest import saveScene
 
 # At these temperatures the right names have more than 99 %, and about 82 %.
 CERTAIN, UNCERTAIN = 1.0, 40.0
+
+
+@functools.lru_cache(maxsize=1)
+def withRod():
+    """Return the phantom with T11 to L3 and the rod, without the air before and behind it, and its matrix to RAS mm."""
+    voxels, matrix = phantomVoxels()
+    body = slice(88, 424)
+    matrix[:3, 3] += body.start * matrix[:3, 1]
+    return np.ascontiguousarray(CountingBundle.withRod(voxels)[:, body]), matrix
 
 
 class SuggestTestCase(OsteoScreenTestCase):
@@ -42,9 +54,9 @@ class SuggestTestCase(OsteoScreenTestCase):
 
     def fiveVertebrae(self, name="five"):
         """Return the phantom with T11 to L3 as a volume node in the scene."""
-        voxels, matrix = phantomVoxels()
+        voxels, matrix = withRod()
         node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", name)
-        slicer.util.updateVolumeFromArray(node, CountingBundle.withRod(voxels))
+        slicer.util.updateVolumeFromArray(node, voxels)
         node.SetIJKToRASMatrix(slicer.util.vtkMatrixFromArray(matrix))
         node.CreateDefaultDisplayNodes()
         return node

@@ -2,6 +2,7 @@
 
 import csv
 import os
+import pathlib
 
 import numpy as np
 
@@ -11,29 +12,28 @@ from OsteoScreenSlicerLib.StudyNodes import StudyNodes
 from TrainingTestCase import TrainingTestCase
 
 
+SLICES = 12
+# Where the levels lie, from the feet.
+PLACES = {"L1": 9, "L2": 2}
+
+
 class DrawingTest(TrainingTestCase):
-    """Two simulated CTs without outlines."""
+    """Two phantoms without outlines, as DICOM series."""
 
     def setUp(self):
+        from OsteoScreenLib.benchmark_phantom import write_phantom
+
         TrainingTestCase.setUp(self)
-        heights = {}
-        for number, name in enumerate(("A", "B")):
-            self.made(name, "simulate", "study", "--seed", str(7 + number))
-            heights[name] = self.heights(name)
         with open(self.place("subjects.csv"), "w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(["subject", "ct", "l1_z_mm", "l2_z_mm", "bmd_l1", "bmd_l2", "mineral"])
-            for name, levels in heights.items():
-                writer.writerow([name, f"{name}/ct", levels["L1"], levels["L2"], "100", "104", "CaHA"])
+            for name in ("A", "B"):
+                ct = pathlib.Path(self.place(name, "ct"))
+                ct.mkdir(parents=True)
+                heights = write_phantom(ct, SLICES)
+                writer.writerow([name, f"{name}/ct", *(heights[k] for k in PLACES.values()), "100", "104", "CaHA"])
         self.widget.parameterNode.dataFolder = self.folder
         self.ui.drawCollapsibleButton.collapsed = False
-
-    def heights(self, name):
-        import json
-
-        with open(self.place(name, "truth.json"), encoding="utf-8") as file:
-            levels = json.load(file)["levels"]
-        return {level: levels[level]["slice_z_mm"] for level in ("L1", "L2")}
 
     def openNext(self):
         self.ui.nextCaseButton.click()

@@ -11,6 +11,9 @@ from OsteoScreenTrainingSlicerLib import Plots
 from OsteoScreenTrainingSlicerLib.Parameters import NetworkChoice, SplitChoice
 from TrainingTestCase import TrainingTestCase
 
+# A budget that no training spends before it is paused, however slow the machine is.
+ENDLESS = 1_000_000
+
 
 class TrainingTest(TrainingTestCase):
     """The whole way, on simulated subjects and with a very short training."""
@@ -37,11 +40,11 @@ class TrainingTest(TrainingTestCase):
         chart = slicer.mrmlScene.GetFirstNode("BMD distribution", "vtkMRMLPlotChartNode")
         self.assertEqual(chart.GetNumberOfPlotSeriesNodes(), 3)
 
-        run = parameters.runFolder = self.place("run")
+        run = parameters.runFolder = self.endless(self.place("run"))
         parameters.network = NetworkChoice.MODEL_2
         self.assertTrue(self.ui.startButton.enabled)
         self.assertIn("--preset", self.widget.train.arguments())
-        with mock.patch.object(self.widget.train, "arguments", lambda: self.short(data, run)):
+        with mock.patch.object(self.widget.train, "arguments", lambda: self.words(data, run)):
             self.ui.startButton.click()
         self.waitFor(lambda: self.widget.train.look(run)[1].step > 0, "the first step")
         self.widget.updatePanel()
@@ -55,6 +58,7 @@ class TrainingTest(TrainingTestCase):
         paused = self.widget.train.look(run)[1]
         self.assertTrue(self.ui.resumeButton.enabled)
         self.assertIsNone(paused.bundle)
+        self.bound(run, paused.step + 20)
         self.ui.resumeButton.click()
         self.waitForJob(run)
         done = self.widget.train.look(run)[1]
@@ -102,15 +106,24 @@ class TrainingTest(TrainingTestCase):
             self.assertEqual(again.description["description"], "A test's network, of no use.")
             self.assertEqual(again.sha256, load_bundle("mine-from-slicer").sha256)
 
-    def short(self, data, run):
-        """Return the command line of a training of seconds, on the outlines that the simulation drew."""
-        path = self.place("short.json")
+    def words(self, data, run):
+        """Return the command line of a training on the outlines that the simulation drew, which has to be paused."""
+        path = self.place("classification.json")
         classification = {"model": "model2", "masks": "drawn"}
         network = {"parameters": {"in_channels": 1}}
         with open(path, "w", encoding="utf-8") as file:
             json.dump({"task": "classification", "classification": classification, "network": network}, file)
         words = ["train", "classification", "--data", data, "-o", run, "--config", path]
-        return [*words, "--steps", "160", "--batch", "8", "--threads", "1", "--device", "cpu"]
+        return [*words, "--steps", str(ENDLESS), "--batch", "8", "--threads", "1", "--device", "cpu"]
+
+    def bound(self, run, steps):
+        """Give a run's own configuration, by which it is resumed, another budget."""
+        path = os.path.join(run, "config.json")
+        with open(path, encoding="utf-8") as file:
+            config = json.load(file)
+        self.assertEqual(config["steps"], ENDLESS)
+        with open(path, "w", encoding="utf-8") as file:
+            json.dump({**config, "steps": steps}, file)
 
 
 class JobsTest(TrainingTestCase):
@@ -126,8 +139,8 @@ class JobsTest(TrainingTestCase):
         self.assertNotIn("Traceback", self.ui.dataJobLabel.text)
 
     def test_a_killed_training_is_reported_and_can_be_resumed(self):
-        data, run = self.simulatedDataSet(), self.place("run")
-        words = ["train", "segmentation", "--data", data, "-o", run, "--steps", "500", "--batch", "2"]
+        data, run = self.simulatedDataSet(), self.endless(self.place("run"))
+        words = ["train", "segmentation", "--data", data, "-o", run, "--steps", str(ENDLESS), "--batch", "2"]
         self.logic.start([*words, "--threads", "1", "--device", "cpu"], run)
         self.widget.parameterNode.dataFolder, self.widget.parameterNode.runFolder = data, run
         self.waitFor(lambda: os.path.isfile(os.path.join(run, "config.json")), "the start")

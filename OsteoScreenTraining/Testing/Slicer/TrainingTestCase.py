@@ -12,9 +12,10 @@ import unittest
 
 import slicer
 
-SUBJECTS = 90
-# Where lies what was made once in this process, by its name.
-_MADE = {}
+from OsteoScreenTrainingSlicerLib import Jobs
+
+# Few, and enough for a random split, which takes five of each bone status for each part.
+SUBJECTS = 45
 
 
 class TrainingTestCase(unittest.TestCase):
@@ -36,7 +37,7 @@ class TrainingTestCase(unittest.TestCase):
         """Return a path in the test's folder."""
         return os.path.join(self.folder, *names)
 
-    def waitFor(self, condition, what, seconds=240):
+    def waitFor(self, condition, what, seconds=900):
         """Let Qt work until ``condition()`` holds; fail with ``what`` where it never does."""
         until = time.monotonic() + seconds
         while not condition():
@@ -54,17 +55,26 @@ class TrainingTestCase(unittest.TestCase):
         self.assertEqual(state.state, ending, f"{state.message}\n{state.log_tail}")
         self.widget.updatePanel()
 
-    def made(self, name, *words):
-        """Return the test's own copy of what a command writes to ``-o``; it runs once in a process, as a job."""
-        if name not in _MADE:
-            folder = tempfile.mkdtemp(prefix="OsteoScreenTraining-made-")
-            atexit.register(shutil.rmtree, folder, True)
-            job, place = os.path.join(folder, "job"), os.path.join(folder, name)
-            self.logic.start([*words, "-o", place], job)
-            self.waitForJob(job)
-            _MADE[name] = place
-        return shutil.copytree(_MADE[name], self.place(name))
+    def endless(self, folder):
+        """Return ``folder`` for a job that only a request ends; what runs there when the test has ended is killed."""
+        self.addCleanup(self._kill, folder)
+        return folder
+
+    def _kill(self, folder):
+        Jobs.kill(folder)
+        self.waitFor(lambda: self.logic.state(folder).state != "running", f"the end of the job in {folder}")
 
     def simulatedDataSet(self):
-        """Return the folder of a small simulated data set."""
-        return self.made("data", "simulate", "cohort", "--count", str(SUBJECTS), "--seed", "3")
+        """Return the folder of the test's own copy of a small simulated data set, which a job makes once a process."""
+        if not _simulated:
+            folder = tempfile.mkdtemp(prefix="OsteoScreenTraining-made-")
+            atexit.register(shutil.rmtree, folder, True)
+            job, place = os.path.join(folder, "job"), os.path.join(folder, "data")
+            self.logic.start(["simulate", "cohort", "--count", str(SUBJECTS), "--seed", "3", "-o", place], job)
+            self.waitForJob(job)
+            _simulated.append(place)
+        return shutil.copytree(_simulated[0], self.place("data"))
+
+
+# Where the simulated data set lies, once there is one.
+_simulated = []
