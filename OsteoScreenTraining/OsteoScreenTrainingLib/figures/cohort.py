@@ -52,13 +52,12 @@ class _Group:
 def cohort_by_age(ages: ArrayLike, sex: Sequence[str], bmd: ArrayLike, paper: Sequence[PaperBmd], ours: str) -> Figure:
     """Return Fig. 4 with (a) the prevalence of osteopenia and osteoporosis and (b) mean BMD with its SD.
 
-    Parameters
-    ----------
-    ages : (n,), years.
-    sex : (n,), "M" or "F".
-    bmd : (n,), mg/cm3.
-    paper : rows of the paper's Table 1, drawn hollow beside ours.
-    ours : what the legend calls these subjects, such as "simulated".
+    Args:
+        ages: (n,), years.
+        sex: (n,), "M" or "F".
+        bmd: (n,), mg/cm3.
+        paper: rows of the paper's Table 1, drawn hollow beside ours.
+        ours: what the legend calls these subjects, such as "simulated".
 
     Raises ValueError where the lengths differ, or a sex or decade is none of those known.
     """

@@ -26,13 +26,12 @@ def roc_curves(
 ) -> Figure:
     """Return Fig. 7: a panel per class (normal, osteopenia, osteoporosis) with a curve per name of ``scores``.
 
-    Parameters
-    ----------
-    labels : (n,), the true class as 0, 1 or 2.
-    scores : name to (n, 3), higher for more of that class.
-    auc : name to three (AUC, low, high), 95 % CI, for the legends.
-    points : name to three (sensitivity, specificity), marked: filled on the curve of that name, hollow where there
-        is no such curve (the paper's).
+    Args:
+        labels: (n,), the true class as 0, 1 or 2.
+        scores: name to (n, 3), higher for more of that class.
+        auc: name to three (AUC, low, high), 95 % CI, for the legends.
+        points: name to three (sensitivity, specificity), marked: filled on the curve of that name, hollow where there
+            is no such curve (the paper's).
 
     Raises ValueError where a shape is wrong, a name has no AUC, or a class has no subject on one side.
     """

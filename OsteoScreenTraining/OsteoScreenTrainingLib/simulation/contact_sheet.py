@@ -27,11 +27,10 @@ def write_contact_sheet(
 ) -> None:
     """Write the first ``columns * rows`` slices as one PNG, each pair side by side: as it is, and with its outline.
 
-    Parameters
-    ----------
-    images : (N, rows, columns), HU.
-    masks : (N, rows, columns), coverage 0..255; the outline is drawn at half.
-    side : pixels per slice on the sheet.
+    Args:
+        images: (N, rows, columns), HU.
+        masks: (N, rows, columns), coverage 0..255; the outline is drawn at half.
+        side: pixels per slice on the sheet.
     """
     count = min(len(images), columns * rows)
     sheet = np.zeros((-(-count // columns) * side, min(count, columns) * 2 * side, 3), dtype=np.uint8)

@@ -55,12 +55,12 @@ def write_dicom_series(
 ) -> list[Path]:
     """Write one file per slice to ``folder``, which appears whole or not at all; returns the files.
 
-    Parameters
-    ----------
-    folder : where to; it must not exist yet, or be empty.
-    hu : int16 or float, (slices, rows, columns), HU.
-    ijk_to_ras : 4x4; (column, row, slice, 1) to RAS mm. Rows, columns and slices must be at right angles.
-    description : the rest of the header. The UIDs follow from it and from the geometry alone (UUID-derived, root 2.25).
+    Args:
+        folder: where to; it must not exist yet, or be empty.
+        hu: int16 or float, (slices, rows, columns), HU.
+        ijk_to_ras: 4x4; (column, row, slice, 1) to RAS mm. Rows, columns and slices must be at right angles.
+        description: the rest of the header. The UIDs follow from it and from the geometry alone (UUID-derived, root
+            2.25).
 
     Raises UsageError where the folder has something in it, OsteoScreenError where it cannot be written.
     """

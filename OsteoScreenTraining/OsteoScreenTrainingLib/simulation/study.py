@@ -52,10 +52,9 @@ def simulate_study(
 ) -> SimulatedStudy:
     """Simulate an unenhanced chest CT of T10 to L3 (120 kVp, 2 mm, 512 x 512) and write it to ``folder``.
 
-    Parameters
-    ----------
-    bmd_mg_cm3 : BMD of L1, mg/cm3 of CaHA; by the seed when None.
-    replace : write over a study that this function wrote there before.
+    Args:
+        bmd_mg_cm3: BMD of L1, mg/cm3 of CaHA; by the seed when None.
+        replace: write over a study that this function wrote there before.
 
     truth.json is written last: a folder without it is unfinished. Raises UsageError where the folder holds a series
     already, or something that is not ours; OsteoScreenError where it cannot be written.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -13,6 +14,7 @@ from matplotlib.figure import Figure
 from OsteoScreenLib.densitometry.bmd import NORMAL_ABOVE_MG_CM3, OSTEOPOROSIS_BELOW_MG_CM3
 
 from ...figures.style import DPI, SMALL_PT, SOFT, WIDE_IN, line, styled
+from ...tables import plus_minus
 
 _ROW_IN, _BINS = 1.35, 24
 
@@ -21,11 +23,10 @@ _ROW_IN, _BINS = 1.35, 24
 def distributions(values: Mapping[str, Sequence[float]], label: str, limits: bool) -> Figure:
     """Return a histogram for each group, below each other on one scale.
 
-    Parameters
-    ----------
-    values : group -> its values; empty groups are said to be.
-    label : name and unit of the values.
-    limits : whether to draw the limits of the QCT categories (mg/cm3).
+    Args:
+        values: group -> its values; empty groups are said to be.
+        label: name and unit of the values.
+        limits: whether to draw the limits of the QCT categories (mg/cm3).
     """
     figure = Figure(figsize=(WIDE_IN, _ROW_IN * len(values) + 0.5), layout="constrained")
     rows = figure.subplots(len(values), 1, sharex=True, squeeze=False)[:, 0]
@@ -49,8 +50,8 @@ def _title(name: str, group: Sequence[float]) -> str:
     name = name.replace("$", r"\$")
     if len(group) == 0:
         return f"{name}: nobody"
-    spread = f" ± {np.std(group, ddof=1):.1f}" if len(group) > 1 else ""
-    return f"{name}: n = {len(group)}, {np.mean(group):.1f}{spread}"
+    sd = float(np.std(group, ddof=1)) if len(group) > 1 else math.nan
+    return f"{name}: n = {len(group)}, {plus_minus(float(np.mean(group)), sd, 1)}"
 
 
 @styled
