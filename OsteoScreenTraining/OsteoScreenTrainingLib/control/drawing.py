@@ -21,8 +21,8 @@ from OsteoScreenLib.results_io import write_text_atomically
 from ..datasets.folder import LEVELS
 from ..datasets.manifest import Subject
 from ..datasets.manifest_lock import alone_with_manifest
+from ..datasets.manifest_text import ManifestText
 from ..datasets.masks import mask_paths, write_masks
-from .table import ManifestText
 
 if TYPE_CHECKING:
     from OsteoScreenLib.ct import Geometry

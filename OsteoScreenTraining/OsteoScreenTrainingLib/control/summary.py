@@ -16,11 +16,11 @@ from OsteoScreenLib.results import BONE_STATUSES
 from ..datasets.folder import HEADER, SLICES, read_header
 from ..datasets.inclusion import REASONS, exclusion
 from ..datasets.manifest import Subject
+from ..datasets.manifest_text import ManifestText
 from ..datasets.masks import mask_paths
 from ..datasets.slices import HEADER as SLICES_HEADER
 from ..datasets.splits import FOLDER as SPLITS
 from ..datasets.splits import Part, load_split, sizes
-from .table import ManifestText
 
 PathLike = str | os.PathLike[str]
 

@@ -1,6 +1,6 @@
 """The manifest as the text that it is, so that one cell can be changed and every other byte stays.
 
-Needs no JSON schema: what a row may hold is for :mod:`OsteoScreenTrainingLib.datasets.manifest` to say.
+Needs no JSON schema: what a row may hold is for :mod:`.manifest` to say.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 from OsteoScreenLib.errors import InputError, UsageError, system_reason
 from OsteoScreenLib.results_io import write_text_atomically
 
-from ..datasets.manifest import COLUMNS, MANIFEST, NUMBER_COLUMNS, Subject
+from .manifest import COLUMNS, MANIFEST, NUMBER_COLUMNS, Subject
 
 #: A cell that begins with a quote, its quotes doubled inside; and a cell of any kind with what ends it.
 _QUOTED = re.compile(r'"((?:[^"]|"")*)(?:"|$)')
