@@ -13,6 +13,7 @@ from ..Results import StudyResult
 from ..StudyNodes import StudyNodes
 from ..Views import showTable
 from ..Words import inPanel
+from .Saving import askForFile, withEnding
 from .Section import Section
 
 
@@ -55,7 +56,7 @@ class KeepSection(Section):
 
     def savePage(self, path):
         """Save the page of the result to a file."""
-        panel, path = self.panel, _ending(path, ".html", ".htm")
+        panel, path = self.panel, withEnding(path, ".html")
         panel.run.start(
             _("Saving the report"),
             lambda *callbacks: self.logic.exports.startPage(
@@ -95,7 +96,7 @@ class KeepSection(Section):
         panel, exports = self.panel, self.logic.exports
         with self.attempt(_("The result could not be saved.")):
             name, *more = exports.files(kind)
-        path = path if more else _ending(path, os.path.splitext(name)[1])
+        path = path if more else withEnding(path, os.path.splitext(name)[1])
         panel.run.start(
             _("Saving {kind}").format(kind=kind),
             lambda *callbacks: exports.start(self.logic.workerProcess, panel.volumeNode, kind, path, *callbacks),
@@ -106,12 +107,12 @@ class KeepSection(Section):
     def saveTable(self, path):
         """Save the result as a CSV table of one row."""
         with self.attempt(_("The table could not be saved."), waitCursor=True):
-            self._saved(self.logic.exports.saveTable(self.panel.volumeNode, _ending(path, ".csv")))
+            self._saved(self.logic.exports.saveTable(self.panel.volumeNode, withEnding(path, ".csv")))
 
     def saveResult(self, path):
         """Save result.json."""
         with self.attempt(_("The result could not be saved."), waitCursor=True):
-            self._saved(self.logic.exports.saveResult(self.panel.volumeNode, _ending(path, ".json")))
+            self._saved(self.logic.exports.saveResult(self.panel.volumeNode, withEnding(path, ".json")))
 
     def addToDatabase(self):
         """Add the result's DICOM objects to Slicer's DICOM database."""
@@ -149,7 +150,7 @@ class KeepSection(Section):
             return inPanel(str(error))
 
     def _ask(self, kind, name, save):
-        path = qt.QFileDialog.getSaveFileName(slicer.util.mainWindow(), _("Save the result"), name, kind)
+        path = askForFile(_("Save the result"), kind, name, os.path.splitext(name)[1])
         if path:
             save(path)
 
@@ -164,7 +165,3 @@ class KeepSection(Section):
 
     def _saved(self, path):
         self.panel.run.say(_("✓ Saved {path}").format(path=path))
-
-
-def _ending(path, *endings):
-    return path if path.lower().endswith(endings) else f"{path}{endings[0]}"

@@ -89,6 +89,21 @@ class FileTest(OsteoScreenTestCase):
         self.assertEqual(content.count(b"/Type /Page\n") + content.count(b"/Type /Page "), 1)
         self.assertIn("sheet.pdf", self.ui.statusLabel.text)
 
+    def test_a_file_that_the_dialog_did_not_ask_about_is_replaced_only_if_the_user_agrees(self):
+        from OsteoScreenSlicerLib.Panels.Saving import agreedName
+
+        typed = os.path.join(self.folder, "mine")
+        self.assertEqual(agreedName(typed, ".csv"), f"{typed}.csv")
+        with open(f"{typed}.csv", "w", encoding="utf-8") as file:
+            file.write("kept")
+        with mock.patch("slicer.util.confirmYesNoDisplay", return_value=False) as asked:
+            self.assertEqual(agreedName(typed, ".csv"), "")
+        self.assertIn("mine.csv", asked.call_args.args[0])
+        with mock.patch("slicer.util.confirmYesNoDisplay", return_value=True):
+            self.assertEqual(agreedName(typed, ".csv"), f"{typed}.csv")
+        with mock.patch("slicer.util.confirmYesNoDisplay", side_effect=AssertionError("the dialog has asked")):
+            self.assertEqual(agreedName(f"{typed}.csv", ".csv"), f"{typed}.csv")
+
     def test_the_table_and_the_result_hold_the_measures(self):
         from OsteoScreenLib.results_io import read_result
 
