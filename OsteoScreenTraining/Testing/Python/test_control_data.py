@@ -19,10 +19,10 @@ from OsteoScreenLib.errors import InputError, OsteoScreenError, UsageError
 from OsteoScreenLib.levels import read_vertebrae
 from OsteoScreenTrainingLib.control.drawing import Walk
 from OsteoScreenTrainingLib.control.summary import summarise
-from OsteoScreenTrainingLib.control.table import ManifestText, _records, _value
 from OsteoScreenTrainingLib.datasets.folder import DataSet
 from OsteoScreenTrainingLib.datasets.inclusion import include
 from OsteoScreenTrainingLib.datasets.manifest import read_manifest
+from OsteoScreenTrainingLib.datasets.manifest_text import ManifestText, _records, _value
 from OsteoScreenTrainingLib.datasets.splits import load_split, sizes
 
 GEOMETRY = Geometry((40, 32, 32), np.array([[-1, 0, 0, 16], [0, -1, 0, 16], [0, 0, 2.5, -400], [0, 0, 0, 1.0]]))
