@@ -17,13 +17,16 @@ MODULE_TESTS = REPOSITORY / "OsteoScreen" / "Testing" / "Slicer"
 ORANGE = np.array([0.902, 0.624, 0.0])
 
 
-@pytest.fixture
-def screened(host: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Any, Any]]:
-    """Open the panel on a screened phantom; gives the host and the module's widget."""
-    monkeypatch.syspath_prepend(str(MODULE_TESTS))
+@pytest.fixture(scope="module")
+def screened(started_host: Any) -> Iterator[tuple[Any, Any]]:
+    """Open the panel on a screened phantom, for tests that leave it as it is; gives the host and the module's widget."""
+    host = started_host
+    host.reset()
     host.load_module(REPOSITORY / "OsteoScreen" / "OsteoScreen.py")
     widget = host.enter("OsteoScreen")
-    from OsteoScreenTestCase import L1_SLICE, L2_SLICE, addPhantom
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(MODULE_TESTS))
+        from OsteoScreenTestCase import L1_SLICE, L2_SLICE, addPhantom
 
     volume = addPhantom("phantom")
     widget.parameterNode.inputVolume = volume
@@ -32,6 +35,7 @@ def screened(host: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Any, 
     widget.ui.layoutButton.click()
     yield host, widget
     sys.modules.pop("OsteoScreenTestCase", None)
+    host.reset()
 
 
 def test_the_outline_lies_on_the_body_and_nowhere_else(screened: tuple[Any, Any]) -> None:
@@ -63,15 +67,20 @@ def test_a_level_line_is_drawn_however_much_the_view_shows(screened: tuple[Any, 
         pytest.skip("VTK cannot draw on this machine")
     import slicer
 
-    widget.volumeNode.GetNodeReference("OsteoScreenOutlines").GetDisplayNode().SetVisibility(False)
+    outlines = widget.volumeNode.GetNodeReference("OsteoScreenOutlines").GetDisplayNode()
     node = slicer.mrmlScene.GetNodeByID("vtkMRMLSliceNodeOsteoScreenSagittal")
-    size = (300, 300)
-    for field_mm in np.linspace(500, 900, 7):
-        node.SetFieldOfView(field_mm, field_mm, 1.0)
-        picture = host.render_slice("OsteoScreenSagittal", size).astype(float) / 255
-        pixels = (picture[..., 0] - picture[..., 2] > 0.3).sum(axis=1)
-        # The line of L1 is 120 mm long.
-        assert pixels.max() > 0.8 * 120 / field_mm * size[0], field_mm
+    size, before = (300, 300), node.GetFieldOfView()
+    outlines.SetVisibility(False)
+    try:
+        for field_mm in np.linspace(500, 900, 7):
+            node.SetFieldOfView(field_mm, field_mm, 1.0)
+            picture = host.render_slice("OsteoScreenSagittal", size).astype(float) / 255
+            pixels = (picture[..., 0] - picture[..., 2] > 0.3).sum(axis=1)
+            # The line of L1 is 120 mm long.
+            assert pixels.max() > 0.8 * 120 / field_mm * size[0], field_mm
+    finally:
+        outlines.SetVisibility(True)
+        node.SetFieldOfView(*before)
 
 
 @pytest.mark.parametrize("palette", ["light", "dark"])
