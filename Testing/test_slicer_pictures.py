@@ -19,7 +19,7 @@ ORANGE = np.array([0.902, 0.624, 0.0])
 
 @pytest.fixture(scope="module")
 def screened(started_host: Any) -> Iterator[tuple[Any, Any]]:
-    """Open the panel on a screened phantom, for tests that leave it as it is; gives the host and the module's widget."""
+    """Open the panel on a screened phantom, for tests that leave it as it is; gives the host and the widget."""
     host = started_host
     host.reset()
     host.load_module(REPOSITORY / "OsteoScreen" / "OsteoScreen.py")
