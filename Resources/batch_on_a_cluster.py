@@ -46,18 +46,24 @@ def main() -> int:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("system", choices=("slurm", "lsf", "sge", "local"))
-    parser.add_argument("--jobs", type=int, default=4, help="how many (default: %(default)s)")
+    parser.add_argument("--jobs", type=_one_or_more, default=4, help="how many (default: %(default)s)")
     # One process and one thread for each core: what the cores are shared by are the workers.
-    parser.add_argument("--cores", type=int, default=8, help="of each job (default: %(default)s)")
+    parser.add_argument("--cores", type=_one_or_more, default=8, help="of each job (default: %(default)s)")
     # A worker and the process that it screens in hold about 1 GB, and up to 3 GB where levels are suggested on a large
     # scan.
-    parser.add_argument("--memory", type=int, default=4, help="for each core [GB] (default: %(default)s)")
-    parser.add_argument("--hours", type=int, default=12, help="that a job may run (default: %(default)s)")
+    parser.add_argument("--memory", type=_one_or_more, default=4, help="for each core [GB] (default: %(default)s)")
+    parser.add_argument("--hours", type=_one_or_more, default=12, help="that a job may run (default: %(default)s)")
     parser.add_argument("--queue", help="the queue or partition")
     parser.add_argument("--parallel-environment", default="smp", help="SGE's, for one machine (default: %(default)s)")
     parser.add_argument("--dry-run", action="store_true", help="print a job's script, and start nothing")
     parser.add_argument("batch", nargs="+", metavar="WORD", help="what `osteoscreen batch` is given")
     return parser.parse_args()
+
+
+def _one_or_more(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1 on")
+    return int(text)
 
 
 def _cluster(arguments: argparse.Namespace) -> Any:

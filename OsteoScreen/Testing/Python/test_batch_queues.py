@@ -41,6 +41,13 @@ def test_a_job_asks_for_what_its_workers_need(system, wanted):
     assert "--nthreads 1 " in told and "--nworkers 4 " in told and "--preload OsteoScreenLib.batch.task" in told
 
 
+@pytest.mark.parametrize("word", ["--jobs=0", "--cores=-1", "--hours=x"])
+def test_no_batch_waits_for_workers_that_nobody_asks_for(word):
+    command = [sys.executable, str(EXAMPLE), "local", word, "LIST"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
+    assert done.returncode == 2 and "is no whole number from 1 on" in done.stderr
+
+
 @pytest.fixture(scope="module")
 def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The settings by which Slurm's commands find the queue of this file's own."""
