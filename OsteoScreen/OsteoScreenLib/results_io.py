@@ -10,7 +10,9 @@ import json
 import math
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import fields, is_dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -42,6 +44,7 @@ from .results import (
 )
 
 SCHEMA_PATH = Path(__file__).with_name("result.schema.json")
+_MAKES_ALL: ContextVar[bool] = ContextVar("makes_all", default=True)
 
 
 @lru_cache(maxsize=1)
@@ -140,6 +143,22 @@ def write_text_atomically(text: str, path: str | os.PathLike[str]) -> Path:
     return write_bytes_atomically(text.encode("utf-8", "backslashreplace"), path)
 
 
+@contextmanager
+def where_it_was() -> Iterator[None]:
+    """Make no folder above that which a file is written to: where a share is gone meanwhile, its files would land on
+    the disk beneath it."""
+    before = _MAKES_ALL.set(False)
+    try:
+        yield
+    finally:
+        _MAKES_ALL.reset(before)
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it, where they are not there; see `where_it_was`.  Raises OSError."""
+    folder.mkdir(parents=_MAKES_ALL.get(), exist_ok=True)
+
+
 def write_bytes_atomically(data: bytes, path: str | os.PathLike[str]) -> Path:
     """Write ``data`` under a temporary name in the same folder, then give it its name; return the path.
 
@@ -148,7 +167,7 @@ def write_bytes_atomically(data: bytes, path: str | os.PathLike[str]) -> Path:
     target = Path(path)
     temporary = None
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(target.parent)
         with tempfile.NamedTemporaryFile(dir=target.parent, prefix=f".{target.name}.", delete=False) as file:
             temporary = file.name
             # A temporary file is private to its owner; the finished one gets the rights that any new file gets.

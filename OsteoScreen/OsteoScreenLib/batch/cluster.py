@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import threading
 import time
 import uuid
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +27,11 @@ _NO_WORKER_S = 120.0
 _FRESH_S = 2.0
 #: How long the result of a study that is done may take to come [s]; it is asked for again.
 _RESULT_S = 10.0
+#: How long to wait for the end of the connection, and of what was started here [s]; Dask kills what is left when the
+#: process ends.
+_GOODBYE_S, _END_S = 5.0, 10.0
+#: Two classes before Python 3.11.
+_TIMED_OUT = (TimeoutError, asyncio.TimeoutError)
 
 
 class ClusterLost(OsteoScreenError):
@@ -143,10 +150,12 @@ class Cluster:
         """Give up what is in flight, and end what was started here."""
         self._pending.clear()
         try:
-            self._client.close(timeout=5)
+            with suppress(*_TIMED_OUT):
+                self._client.close(timeout=_GOODBYE_S)
         finally:
             if self._local is not None:
-                self._local.close(timeout=10)
+                with suppress(*_TIMED_OUT):
+                    self._local.close(timeout=_END_S)
 
     def _collected(self) -> Iterator[tuple[str, Outcome | None]]:
         while self._unsent:
@@ -157,7 +166,7 @@ class Cluster:
                 continue
             try:
                 outcome = self._outcome(future) if status in ("finished", "error") else None
-            except TimeoutError:
+            except _TIMED_OUT:
                 continue  # its worker died with the result: Dask does it again
             del self._pending[study_id]
             yield study_id, outcome
@@ -171,7 +180,7 @@ class Cluster:
             document: dict[str, Any] = future.result(timeout=_RESULT_S)
         except KilledWorker:
             return troubled(Trouble.KILLED, "Several workers did not survive it.")
-        except TimeoutError:
+        except _TIMED_OUT:
             raise
         except (CancelledError, OSError):
             return None

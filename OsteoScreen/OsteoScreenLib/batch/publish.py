@@ -17,7 +17,7 @@ from typing import Any
 from ..errors import InputError, OsteoScreenError
 from ..reports.kinds import RESULT
 from ..results import ScreeningResult
-from ..results_io import read_result, write_text_atomically
+from ..results_io import read_result, where_it_was, write_text_atomically
 from ..turns import away
 from .store import study_folder
 
@@ -30,6 +30,7 @@ STAGING = ".staging"
 
 #: Where less is free, a write that failed is put down to the disk, whatever it failed with [bytes].
 _LITTLE = 16 << 20
+_GONE = "it is not there any more"
 
 
 class OutputProblem(OsteoScreenError):
@@ -79,9 +80,10 @@ class StudyPlace:
         try:
             # Never made here: where a share is gone, its outputs would land on the disk beneath.
             if not (root / SET).is_file():
-                raise FileNotFoundError(errno.ENOENT, "it is not there any more", str(root))
+                raise FileNotFoundError(errno.ENOENT, _GONE, str(root))
             staging = Path(tempfile.mkdtemp(prefix=f"{self.study_id[:80]}-", dir=root / STAGING))
-            yield staging
+            with where_it_was():
+                yield staging
             (staging / SEAL).write_text(json.dumps(_sealed(self.seal)) + "\n", encoding="utf-8")
             with away():  # other studies compute while the disk writes
                 _flush(staging)
@@ -89,7 +91,8 @@ class StudyPlace:
         except (OSError, OsteoScreenError) as error:
             if not _is_the_disks(error, root):
                 raise
-            raise OutputProblem(f"The results cannot be written to {self.out}: {_reason(error)}.") from error
+            reason = _reason(error) if (root / SET).is_file() else _GONE
+            raise OutputProblem(f"The results cannot be written to {self.out}: {reason}.") from error
         finally:
             if staging is not None:
                 shutil.rmtree(staging, ignore_errors=True)
@@ -105,6 +108,18 @@ class StudyPlace:
         os.rename(staging, self.folder)
         shutil.rmtree(staging.with_name(f"{staging.name}-old"), ignore_errors=True)
         _flush_folder(self.folder.parent)
+
+
+def sweep_set(out: str | os.PathLike[str], set_id: str) -> None:
+    """Sweep what nobody writes any more.  Raises OutputProblem where the set's folder is not there."""
+    root = Path(out) / set_id
+    if not (root / SET).is_file():
+        raise OutputProblem(f"The results cannot be written to {out}: {_GONE}.")
+    shutil.rmtree(root / STAGING, ignore_errors=True)
+    try:
+        (root / STAGING).mkdir(exist_ok=True)
+    except OSError as error:
+        raise OutputProblem(f"The results cannot be written to {out}: {_reason(error)}.") from error
 
 
 def prepare_set(out: str | os.PathLike[str], set_id: str, described: Mapping[str, Any]) -> None:

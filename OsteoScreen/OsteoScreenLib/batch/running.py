@@ -14,7 +14,7 @@ from .audit import AuditLog
 from .driver import Driver, Listener, Workers
 from .kinds import kind_of
 from .lock import sole_driver
-from .publish import prepare_set
+from .publish import prepare_set, sweep_set
 from .settings import BatchSettings, Pace, used_bundles, versions
 from .store import ResultSet, Store
 from .study import BatchStudy, State
@@ -72,7 +72,7 @@ class Batch:
             renewed = store.again(result_set.id, self.again) if self.again else 0
             audit.note("driver begun", set=result_set.id, **asdict(added), again=renewed)
             self._screen(store, audit, result_set)
-            prepare_set(self.out, result_set.id, asdict(result_set))
+            sweep_set(self.out, result_set.id)
             return result_set, store.counts(result_set.id)
 
     def _screen(self, store: Store, audit: AuditLog, result_set: ResultSet) -> None:

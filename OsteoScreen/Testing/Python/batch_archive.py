@@ -283,6 +283,17 @@ def events(out: Path) -> list[dict]:
     return lines
 
 
+def check_alone(log: list[dict]) -> None:
+    """Nothing else ran while a study was tried alone."""
+    running: set[str] = set()
+    for line in log:
+        if line["event"] == "study begun":
+            assert not (line["alone"] and running)
+            running.add(line["study"])
+        elif line["event"] == "study ended":
+            running.discard(line["study"])
+
+
 def children(pid: int, words: str) -> list[int]:
     """The processes below ``pid`` whose command line has ``words`` in it."""
     import psutil

@@ -103,6 +103,26 @@ def test_a_worker_of_another_version_takes_no_part(archive, tmp_path):
     assert {row.state for row in rows(tmp_path / "out").values()} == {State.WAITING}
 
 
+SLOW_TO_END = """
+import os
+from OsteoScreenLib.batch import cluster
+if __name__ == "__main__":
+    cluster._GOODBYE_S = cluster._END_S = 0.0001
+    started = cluster.Cluster.start_local(1)
+    print(started.threads)
+    started.close()
+    print("closed", flush=True)
+    os._exit(0)  # here Dask waits 10 s more, and kills then
+"""
+
+
+def test_workers_that_are_slow_to_end_are_no_failure(archive, tmp_path):
+    (tmp_path / "slow.py").write_text(SLOW_TO_END)
+    command = [sys.executable, str(tmp_path / "slow.py")]
+    done = subprocess.run(command, env=archive.environment(), capture_output=True, text=True, timeout=PATIENCE_S)
+    assert (done.returncode, done.stdout) == (0, "1\nclosed\n"), done.stderr
+
+
 def _answers(port: int) -> bool:
     try:
         socket.create_connection(("127.0.0.1", port), timeout=1).close()

@@ -7,7 +7,7 @@ import signal
 from collections.abc import Callable
 
 import pytest
-from batch_archive import events
+from batch_archive import check_alone, events
 
 from OsteoScreenLib.batch.audit import AuditLog
 from OsteoScreenLib.batch.display import Display
@@ -97,6 +97,7 @@ def test_what_may_be_the_studys_fault_is_tried_once_more_alone_and_then_set_asid
     assert (rows["s03"].state, rows["s03"].kind, rows["s03"].reason) == (State.SCREENED, "", "")
     alone = [line["study"] for line in events(tmp_path) if line["event"] == "study begun" and line["alone"]]
     assert alone == ["s01", "s03"]
+    check_alone(events(tmp_path))
 
 
 def test_a_study_whose_worker_is_lost_is_sent_again_and_only_much_later_suspected(tmp_path):

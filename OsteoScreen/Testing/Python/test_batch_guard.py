@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -17,12 +18,12 @@ from report_cases import refused, screened
 
 from OsteoScreenLib.batch.audit import AUDIT, AuditLog
 from OsteoScreenLib.batch.lock import HOLDER, OutputTaken, sole_driver
-from OsteoScreenLib.batch.publish import STAGING, OutputProblem, Seal, StudyPlace, prepare_set
+from OsteoScreenLib.batch.publish import STAGING, OutputProblem, Seal, StudyPlace, prepare_set, sweep_set
 from OsteoScreenLib.batch.store_file import StoreError
 from OsteoScreenLib.cli import main
 from OsteoScreenLib.errors import OsteoScreenError
 from OsteoScreenLib.reports.kinds import RESULT
-from OsteoScreenLib.results_io import write_result
+from OsteoScreenLib.results_io import make_folder, write_result
 
 SEAL = Seal("hash of the set", "hash of the question")
 
@@ -187,6 +188,25 @@ def test_where_the_share_is_gone_nothing_is_made_in_its_place(tmp_path):
     with pytest.raises(OutputProblem, match="it is not there any more"):
         write(place(out))
     assert list((tmp_path / "share").iterdir()) == []
+
+
+def test_where_the_share_goes_while_a_study_is_written_nothing_is_made_in_its_place(tmp_path):
+    share, out = tmp_path / "share", tmp_path / "share" / "out"
+    prepare_set(out, "set-1", {})
+    for write_one in (
+        lambda folder: write_result(screened(), folder / RESULT),
+        lambda folder: make_folder(folder / "dicom"),
+    ):
+        with pytest.raises(OutputProblem, match="it is not there any more"), place(out).writing() as folder:
+            share.rename(tmp_path / "unmounted")
+            out.mkdir(parents=True)
+            write_one(folder)
+        assert list(out.iterdir()) == []
+        with pytest.raises(OutputProblem, match="it is not there any more"):
+            sweep_set(out, "set-1")
+        assert list(out.iterdir()) == []
+        shutil.rmtree(share)
+        (tmp_path / "unmounted").rename(share)
 
 
 def test_what_was_being_written_when_the_driver_died_is_swept(tmp_path):

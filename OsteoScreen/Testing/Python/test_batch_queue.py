@@ -109,6 +109,8 @@ print("there", flush=True)
 sys.stdin.readline()
 for n in range(count):
     FilledList(path).put({"id": f"{reader}-{n}", "ct": f"{n}.nrrd", "l1": f"#{n + 1}", READER: reader}, None)
+    while {row[READER] for row in FilledList(path).rows().values()} == {reader}:
+        time.sleep(0.001)  # neither is done before the other begins
     time.sleep(random.uniform(0.0, 0.02))  # else the one that has the lock has it again at once
 """
 

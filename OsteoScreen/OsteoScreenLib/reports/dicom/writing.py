@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from pydicom.dataset import Dataset
 
 from ...errors import OsteoScreenError, UsageError, system_reason
+from ...results_io import make_folder
 from .making import Making, fresh_uid
 from .source import SourceSeries
 
@@ -92,7 +93,7 @@ def _write(objects: dict[str, Dataset], folder: Path) -> list[Path]:
     staging: Path | None = None
     moved: list[Path] = []
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         staging = Path(tempfile.mkdtemp(prefix=".osteoscreen-dicom-", dir=folder))
         for name, made in objects.items():
             made.save_as(staging / name, enforce_file_format=True)
