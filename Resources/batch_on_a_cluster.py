@@ -67,9 +67,11 @@ def _one_or_more(text: str) -> int:
 
 
 def _cluster(arguments: argparse.Namespace) -> Any:
-    import dask_jobqueue
-    from dask_jobqueue.local import LocalCluster
-
+    try:
+        import dask_jobqueue
+        from dask_jobqueue.local import LocalCluster
+    except ImportError as error:
+        sys.exit(f"dask-jobqueue cannot be loaded ({error}); pip install 'osteoscreen[batch,cluster]'.")
     kinds = {
         "slurm": dask_jobqueue.SLURMCluster,
         "lsf": dask_jobqueue.LSFCluster,

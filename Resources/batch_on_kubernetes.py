@@ -18,8 +18,11 @@ import json
 import sys
 from typing import Any
 
-from dask_kubernetes.operator import make_cluster_spec
-from dask_kubernetes.operator.validation import ValidationError, validate_cluster_name
+try:
+    from dask_kubernetes.operator import make_cluster_spec
+    from dask_kubernetes.operator.validation import ValidationError, validate_cluster_name
+except ImportError as error:
+    sys.exit(f"dask-kubernetes cannot be loaded ({error}); pip install 'osteoscreen[kubernetes]'.")
 
 #: One thread each: what the cores are shared by are the workers.
 _WORKER = ["dask", "worker", "--nthreads", "1", "--preload", "OsteoScreenLib.batch.task"]
