@@ -74,17 +74,23 @@ def check_container(path: Path, kind: VolumeKind) -> tuple[Path, ...]:
     recognised = head.startswith(b"NRRD000") if kind == "nrrd" else "ndims" in fields
     if not recognised:
         raise InputError(f"{path.name} is named as {kind}, but is not one; check what it is and export it again.")
-    _check_fields_size(path, kind, fields, _header_bytes(head, kind))
+    # Whether a file elsewhere is there, and how long it is, is not asked either.
     named = _data_file(fields)
-    if named is None:
+    data = None if named is None else _beside(path, named)
+    _check_fields_size(path, kind, fields, _header_bytes(head, kind))
+    if data is None:
         return ()
+    if not data.is_file():
+        raise InputError(f"{path.name} needs its data file {named}, which is not beside it; copy both.")
+    return (data,)
+
+
+def _beside(path: Path, named: str) -> Path:
     data = path.parent / named
     plain = named and not Path(named).is_absolute() and ".." not in Path(named).parts and "%" not in named
     if not plain or named.upper().startswith("LIST") or not data.resolve().is_relative_to(path.parent.resolve()):
         raise InputError(f"{path.name} keeps its data elsewhere than in one file beside it; save it as a single file.")
-    if not data.is_file():
-        raise InputError(f"{path.name} needs its data file {named}, which is not beside it; copy both.")
-    return (data,)
+    return data
 
 
 def require_unpacked(path: Path, kind: VolumeKind) -> None:

@@ -260,6 +260,12 @@ def test_damage_ends_in_one_sentence(tmp_path, make, capfd):
     assert "".join(capfd.readouterr()) == ""
 
 
+@pytest.mark.parametrize("name", ["data file elsewhere", "data file above", "data file that is a link out"])
+def test_of_a_data_file_elsewhere_not_even_the_length_is_asked(tmp_path, name):
+    with pytest.raises(InputError, match="elsewhere than in one file beside it"):
+        open_ct(DAMAGED[name](tmp_path))
+
+
 def test_separate_data_file_is_part_of_the_hash(tmp_path):
     path = write(tmp_path, ".mhd", compress=False)
     first = open_ct(path).sha256()
