@@ -122,12 +122,13 @@ def test_a_slicer_that_ends_with_0_but_without_the_marker_fails_the_step(slicer,
 @posix
 def test_a_slicer_that_hangs_is_killed_with_what_it_started(slicer, tmp_path: Path) -> None:
     program = slicer(f"#!/bin/sh\nsleep 3600 &\necho $! > {tmp_path}/pid\nwait\n")
-    began = time.monotonic()
-    done = run(program, CI / "load_modules.py", "--timeout", "2")
-    assert done.returncode == 1 and "was killed" in done.stdout
-    assert time.monotonic() - began < 60
+    for seconds in ("1", "10", "60"):  # on a busy machine it may be killed before it has started anything
+        done = run(program, CI / "load_modules.py", "--timeout", seconds)
+        assert done.returncode == 1 and "was killed" in done.stdout
+        if (tmp_path / "pid").is_file() and (tmp_path / "pid").read_text().endswith("\n"):
+            break
     child = int((tmp_path / "pid").read_text())
-    for _ in range(100):
+    for _ in range(600):
         state = Path(f"/proc/{child}/stat")
         if not state.exists() or state.read_text().split()[2] == "Z":
             return
