@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 NAME = "evaluate"
 HELP = "Score a model bundle on annotated data: table, summary and pictures, worst first."
 
+#: Options that one task alone takes.
+_OF_ONE_TASK = {"compare": "segmentation", "split": "classification", "segmentation_model": "classification"}
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
@@ -57,10 +60,19 @@ def run(arguments: argparse.Namespace) -> int:
     """Score, write the files and print the summary; return the exit code."""
     from .evaluate_localisation import evaluate_localisation
 
+    _refuse_options_of_others(arguments)
     tasks = {
         "segmentation": _segmentation, "classification": _classification, "localisation": evaluate_localisation,
     }  # fmt: skip
     return tasks[arguments.task](arguments)
+
+
+def _refuse_options_of_others(arguments: argparse.Namespace) -> None:
+    from OsteoScreenLib.errors import UsageError
+
+    for name, task in _OF_ONE_TASK.items():
+        if getattr(arguments, name) is not None and arguments.task != task:
+            raise UsageError(f"--{name.replace('_', '-')} is an option of 'evaluate {task}'; leave it out.")
 
 
 def _classification(arguments: argparse.Namespace) -> int:
@@ -77,8 +89,8 @@ def _classification(arguments: argparse.Namespace) -> int:
     from ..evaluation.classification_report import write_report
     from ..evaluation.classifying import classify_subjects
 
-    if len(arguments.data) != 1 or arguments.compare:
-        raise UsageError("A classification is evaluated on one data set, one bundle at a time.")
+    if len(arguments.data) != 1:
+        raise UsageError("A classification is evaluated on one data set; name one with --data.")
     bundle, data = load_bundle(arguments.model, "classification"), DataSet(arguments.data[0])
     subjects = include(data).included
     if arguments.split:

@@ -98,8 +98,9 @@ class SliceDataset:
             ) from error
         except ValueError as error:
             raise InputError(f"{folder / HEADER} is not valid JSON.") from error
-        if header.get("schema") != SCHEMA:
-            raise InputError(f"{folder} has the schema {header.get('schema')!r}; this version reads {SCHEMA!r}.")
+        schema = header.get("schema") if isinstance(header, dict) else None
+        if schema != SCHEMA:
+            raise InputError(f"{folder} has the schema {schema!r}; this version reads {SCHEMA!r}.")
         images, masks = _ArrayFile(folder / "images.npy", "<i2"), _ArrayFile(folder / "masks.npy", "|u1")
         records = _read_records(folder / "slices.csv", number)
         if not images.shape == masks.shape or len(records) != images.shape[0]:

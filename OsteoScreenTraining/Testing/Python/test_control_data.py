@@ -298,7 +298,7 @@ class Refused:
 sys.meta_path.insert(0, Refused())
 for name in [name for name in sys.modules if name.partition(".")[0] in {"torch", "jsonschema"}]:
     del sys.modules[name]
-from OsteoScreenTrainingLib.control import drawing, jobs, runs, summary
+from OsteoScreenTrainingLib.control import drawing, jobs, presets, runs, summary
 import json
 print(json.dumps([jobs.read_job(sys.argv[2]).state, runs.read_run(sys.argv[2]).task,
     summary.summarise(sys.argv[2]).included, drawing.Walk(sys.argv[2]).state["left"]]))

@@ -71,6 +71,7 @@ def _no_spacing(folder):
         (_wrong_type, "must hold |u1"),
         (_no_spacing, "pixel_spacing_mm"),
         (lambda folder: (folder / "dataset.json").write_text("{"), "not valid JSON"),
+        (lambda folder: (folder / "dataset.json").write_text("[]"), "schema None"),
         (lambda folder: (folder / "dataset.json").unlink(), "simulate"),
         (lambda folder: (folder / "images.npy").write_bytes(b"no array"), "as a .npy file"),
         (lambda folder: (folder / "slices.csv").unlink(), "cannot be read"),
