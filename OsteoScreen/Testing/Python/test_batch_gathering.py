@@ -16,6 +16,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from batch_archive import PATIENCE_S, waited
 from phantom_ct import CENTRES, PIXEL_MM, make_phantom
 from tiny_bundle import write_tiny_bundle
 from tiny_classifier import CROP, WINDOW_HU, write_tiny_classifier
@@ -60,7 +61,7 @@ def beside_each_other(gatherer: Gatherer | None, works, turns_of: list[Turn] | N
         while len(shared._waiting) < len(works):
             time.sleep(0.001)
     for thread in threads:
-        thread.join(120)
+        thread.join(PATIENCE_S)
         assert not thread.is_alive()
     return found
 
@@ -88,7 +89,7 @@ def gathered(gatherer: Gatherer, passes: Passes, inputs: list[torch.Tensor]) -> 
 @pytest.fixture
 def patient(monkeypatch):
     """No pass begins because its studies waited long: only because it is full, or nobody else can come."""
-    monkeypatch.setattr(gathering, "PATIENCE_S", 60.0)
+    monkeypatch.setattr(gathering, "PATIENCE_S", 3600.0)
 
 
 @pytest.mark.usefixtures("patient")
@@ -150,23 +151,23 @@ def test_a_study_that_is_slow_to_wake_after_one_pass_is_waited_for_in_the_next()
 def test_a_pass_begins_after_a_while_though_others_still_compute():
     passes, gatherer, computed = Passes(), Gatherer(100), threading.Event()
 
-    def compute() -> None:
+    def compute() -> bool:
         # It gives its turn away now and then, as for a disk, and never comes to a pass.
-        until = time.monotonic() + 60
+        until = time.monotonic() + PATIENCE_S
         while not computed.is_set() and time.monotonic() < until:
             time.sleep(0.005)
             with current().away():
                 time.sleep(0.001)
+        return computed.is_set()
 
     def one() -> torch.Tensor:
         values = gatherer.run(current(), passes, CPU, torch.ones(1, 1, 2, 2), passes.run)
         computed.set()
         return values
 
-    began = time.monotonic()
-    found = beside_each_other(gatherer, [one, compute])
-    assert torch.equal(found[0], torch.full((1, 1, 2, 2), 2.0))
-    assert time.monotonic() - began < 30
+    values, came_meanwhile = beside_each_other(gatherer, [one, compute])
+    assert torch.equal(values, torch.full((1, 1, 2, 2), 2.0))
+    assert came_meanwhile
 
 
 @pytest.mark.usefixtures("patient")
@@ -197,7 +198,7 @@ def test_others_compute_while_a_gpu_runs_a_pass():
     gatherer, computed = Gatherer(1), threading.Event()
 
     def on_gpu(batch: torch.Tensor) -> torch.Tensor:
-        assert computed.wait(30), "the other study could not compute"
+        assert computed.wait(PATIENCE_S), "the other study could not compute"
         return batch
 
     def one() -> torch.Tensor:
@@ -274,12 +275,19 @@ def test_a_batchs_process_gathers_and_finds_what_it_finds_ungathered(archive, un
         studies.handle({"id": 1, "do": "start", "settings": asdict(settings), "gather": 64}, reply)
         held = loaded.SEGMENTERS.get(load_bundle(archive.folder / "segmentation"), "cpu")
         sizes = sizes_of(held.network)
-        for n, study_id in enumerate(archive.ids, 2):
-            study = BatchStudy(study_id, str(archive.scan(study_id)), l1=f"#{CENTRES['L1']}", l2=f"#{CENTRES['L2']}")
-            whole = {"bundles": used_bundles(settings), "versions": versions(), "timeout_s": 60.0, "in_flight": 6}
-            order = Order(study, settings, str(tmp_path), "set-1", "hash", **whole)
-            studies.handle({"id": n, "do": "screen", "order": order.to_json()}, reply)
-        assert done.wait(120)
+        with Turn(studies._turns):  # nobody computes before all are there
+            for n, study_id in enumerate(archive.ids, 2):
+                scan, l1, l2 = str(archive.scan(study_id)), f"#{CENTRES['L1']}", f"#{CENTRES['L2']}"
+                whole = {
+                    "bundles": used_bundles(settings),
+                    "versions": versions(),
+                    "timeout_s": PATIENCE_S,
+                    "in_flight": 6,
+                }
+                order = Order(BatchStudy(study_id, scan, l1, l2), settings, str(tmp_path), "set-1", "hash", **whole)
+                studies.handle({"id": n, "do": "screen", "order": order.to_json()}, reply)
+            waited(lambda: len(studies._turns._waiting) == len(archive.ids))
+        assert done.wait(PATIENCE_S)
     finally:
         torch.set_num_threads(threads)
     assert max(sizes) >= 6

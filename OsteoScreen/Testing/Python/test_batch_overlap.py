@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from batch_archive import Archive, children, waited
+from batch_archive import PATIENCE_S, Archive, children, waited
 from phantom_ct import CENTRES
 
 from OsteoScreenLib.batch import apart
@@ -84,7 +84,7 @@ class Stage:
         )
         scan = str(self.archive.scan(study_id))
         study = BatchStudy(study_id, scan, l1=f"#{CENTRES['L1']}", l2=f"#{CENTRES['L2']}")
-        how = {"timeout_s": 120.0, "in_flight": 3, **changes}
+        how = {"timeout_s": PATIENCE_S, "in_flight": 3, **changes}
         return Order(study, settings, str(self.out), "set-1", "hash", versions(), used_bundles(settings), **how)
 
     def ask(self, study_id: str, **changes) -> Future[Outcome]:
@@ -145,13 +145,13 @@ def test_one_study_computes_while_another_is_read_and_a_third_is_written(stage, 
     reading, writing = stage.ask("case-000"), stage.ask("case-001")
     waited(lambda: stage.met("read", "case-000") and stage.met("flush", "case-001"))
     computing = stage.ask("case-002")
-    assert found(computing.result(120)) == expected(undisturbed, "case-002")
+    assert found(computing.result(PATIENCE_S)) == expected(undisturbed, "case-002")
     assert not reading.done()
     assert not writing.done()
     stage.go_on("read", "case-000")
     stage.go_on("flush", "case-001")
-    assert found(reading.result(120)) == expected(undisturbed, "case-000")
-    assert found(writing.result(120)) == expected(undisturbed, "case-001")
+    assert found(reading.result(PATIENCE_S)) == expected(undisturbed, "case-000")
+    assert found(writing.result(PATIENCE_S)) == expected(undisturbed, "case-001")
 
 
 def test_while_one_computes_the_others_wait_and_their_time_stands_still(stage, ample_s):
@@ -162,7 +162,7 @@ def test_while_one_computes_the_others_wait_and_their_time_stands_still(stage, a
     time.sleep(ample_s + 1)
     assert not any(other.done() for other in others)
     stage.go_on("turn", "case-000")
-    outcomes = [future.result(120) for future in (first, *others)]
+    outcomes = [future.result(PATIENCE_S) for future in (first, *others)]
     assert [outcome.state for outcome in outcomes] == [State.SCREENED] * 3
     assert outcomes[0].seconds >= ample_s + 1
     assert all(outcome.seconds < ample_s for outcome in outcomes[1:])
@@ -170,7 +170,7 @@ def test_while_one_computes_the_others_wait_and_their_time_stands_still(stage, a
 
 def test_a_child_killed_with_three_in_hand_costs_none_of_them_and_each_is_tried_by_itself(stage, undisturbed):
     ids = ["case-000", "case-001", "case-002"]
-    stage.ask("case-003").result(120)
+    stage.ask("case-003").result(PATIENCE_S)
     child = stage.child()
     fetched = Path(tempfile.mkdtemp(prefix=f"osteoscreen-fetched-{child}-"))
     (fetched / "scan").write_text("a patient's")
@@ -193,7 +193,9 @@ def test_a_child_killed_with_three_in_hand_costs_none_of_them_and_each_is_tried_
         (alone,) = read_anew()
         left.remove(alone)
         stage.go_on("read", alone)
-    assert [found(future.result(120)) for future in asked] == [expected(undisturbed, study_id) for study_id in ids]
+    assert [found(future.result(PATIENCE_S)) for future in asked] == [
+        expected(undisturbed, study_id) for study_id in ids
+    ]
     assert stage.child() != child
     assert not fetched.exists()  # what it had from a server does not stay
 
@@ -201,7 +203,7 @@ def test_a_child_killed_with_three_in_hand_costs_none_of_them_and_each_is_tried_
 def test_one_of_three_that_kills_its_child_is_found_and_the_others_are_screened(stage, undisturbed):
     stage.tell("turn", "case-001", "die")
     asked = {study_id: stage.ask(study_id) for study_id in ("case-000", "case-001", "case-002")}
-    outcomes = {study_id: future.result(120) for study_id, future in asked.items()}
+    outcomes = {study_id: future.result(PATIENCE_S) for study_id, future in asked.items()}
     assert (outcomes["case-001"].trouble, outcomes["case-001"].reason) == (
         Trouble.KILLED,
         "Its process did not survive it: it was ended by SIGKILL.",
@@ -215,14 +217,14 @@ def test_one_of_three_that_hangs_ends_its_child_and_the_others_are_asked_for_aga
     hanging = stage.ask("case-001", timeout_s=ample_s)
     waited(lambda: stage.met("turn", "case-001"))
     others = {study_id: stage.ask(study_id) for study_id in ("case-000", "case-002")}
-    outcome = hanging.result(120)
+    outcome = hanging.result(PATIENCE_S)
     assert (outcome.trouble, outcome.reason) == (Trouble.TIMEOUT, f"It took longer than {ample_s} s.")
     for study_id, future in others.items():
-        assert found(future.result(120)) == expected(undisturbed, study_id)
+        assert found(future.result(PATIENCE_S)) == expected(undisturbed, study_id)
 
 
 def test_a_worn_child_ends_what_it_has_in_hand_and_is_replaced_then(stage, monkeypatch):
-    stage.ask("case-003").result(120)
+    stage.ask("case-003").result(PATIENCE_S)
     child = stage.child()
     stage.tell("read", "case-000")
     last = stage.ask("case-000")
@@ -233,8 +235,8 @@ def test_a_worn_child_ends_what_it_has_in_hand_and_is_replaced_then(stage, monke
     assert not following.done()
     assert stage.child() == child
     stage.go_on("read", "case-000")
-    assert last.result(120).state is State.SCREENED
-    assert following.result(120).state is State.SCREENED
+    assert last.result(PATIENCE_S).state is State.SCREENED
+    assert following.result(PATIENCE_S).state is State.SCREENED
     assert stage.child() != child
 
 
@@ -296,7 +298,7 @@ class Counting(Screener):
         with self.counting:
             self.now += 1
             self.most = max(self.most, self.now)
-        self.end.wait(60)
+        self.end.wait(PATIENCE_S)
         with self.counting:
             self.now -= 1
         return {}
@@ -320,6 +322,6 @@ def test_a_workers_children_share_its_orders_and_no_thread_of_the_worker_is_kept
         for each in made:
             each.end.set()
         for future in asked:
-            future.result(60)
+            future.result(PATIENCE_S)
     assert len(left) == 8
     assert max(each.most for each in made) == 3
