@@ -168,3 +168,14 @@ def test_the_version_is_the_same_wherever_it_is_said() -> None:
     cited = re.search(r"^version: (\S+)$", (REPOSITORY / "CITATION.cff").read_text(encoding="utf-8"), re.MULTILINE)
     assert cited and cited.group(1) == __version__
     assert f"## [{__version__}]" in (REPOSITORY / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
+def test_the_code_names_only_pages_that_are_there() -> None:
+    # ../shared/data holds public CT beside the repository; README says so.
+    wrong = [
+        f"{path.relative_to(REPOSITORY)}: {name}"
+        for path in sorted(REPOSITORY.glob("OsteoScreen*/*Lib/**/*.py"))
+        for name in re.findall(r"\b(?:[\w.-]+/)*[\w-]+\.md\b", path.read_text(encoding="utf-8"))
+        if not name.startswith("shared/data/") and not (REPOSITORY / name).is_file()
+    ]
+    assert not wrong

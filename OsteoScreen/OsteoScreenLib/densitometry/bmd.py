@@ -13,11 +13,12 @@ from .calibration import REFERENCE_KVP, UserCalibration, choose_calibration, fit
 if TYPE_CHECKING:
     from ..ct.acquisition import Acquisition
 
-#: What vertebral HU at a tube voltage (kV) are multiplied by to be those at 120 kVp (field.md, "Densitometry"; there
+#: What vertebral HU at a tube voltage (kV) are multiplied by to be those at 120 kVp (Docs/sources.md; there
 #: is no verified factor for another voltage).
 KVP_FACTORS = {100.0: 0.927, 120.0: 1.0, 140.0: 1.053}
 
-#: QCT categories (ACR, ISCD; field.md): osteoporosis below the first, normal above the second, in mg/cm3, unrounded.
+#: QCT categories (ACR, ISCD; Docs/sources.md): osteoporosis below the first, normal above the second, in mg/cm3, not
+#: rounded.
 OSTEOPOROSIS_BELOW_MG_CM3 = 80.0
 NORMAL_ABOVE_MG_CM3 = 120.0
 

@@ -21,18 +21,18 @@ if TYPE_CHECKING:
 SCHEMA_PATH = Path(__file__).with_name("calibration.schema.json")
 
 #: Without a calibration: trabecular bone with 40 % fat marrow reads 41, 114, 187 and 261 HU at 50, 100, 150 and 200
-#: mg/cm3 CaHA (120 kVp, attenuation tables at 70 keV; field.md, "Simulation"); this is the least-squares line through
+#: mg/cm3 CaHA (120 kVp, attenuation tables at 70 keV; Docs/sources.md); this is the least-squares line through
 #: them. It is the relation that simulated CT are made by, so that what is simulated is also what is measured.
 NOMINAL_SLOPE = 0.6821
 NOMINAL_INTERCEPT = 22.17
 
 #: One SD of the nominal line on an unknown scanner. A calibration from another scanner errs by 14 % (SD over eight
-#: scanners; field.md, "Densitometry"), 14 mg/cm3 at 100; and published lines differ from this one by -18 to +11 at
-#: the QCT thresholds (the two Siemens lines of field.md, and K2HPO4 at 70-75 keV). Together about 20.
+#: scanners; Docs/sources.md), 14 mg/cm3 at 100; and published lines differ from this one by -18 to +11 at
+#: the QCT thresholds (the two Siemens lines of Docs/sources.md, and K2HPO4 at 70-75 keV). Together about 20.
 NOMINAL_UNCERTAINTY_MG_CM3 = 20.0
 
 #: One SD of the scanner's own line. It belongs to the scanner (same model: 1.4 %), but its age is not stated, at a
-#: drift of up to 2.3 HU per year (field.md), and QCT itself repeats to about 10 mg/cm3 (design.md).
+#: drift of up to 2.3 HU per year (Docs/sources.md), and QCT itself repeats to about 10 mg/cm3 (the same page).
 HEADER_UNCERTAINTY_MG_CM3 = 10.0
 
 #: The tube voltage that the nominal line, and as far as known the scanner's own, are for.

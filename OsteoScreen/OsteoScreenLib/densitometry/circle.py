@@ -1,7 +1,7 @@
 """The standard 200 mm2 circle at the centroid of the body, moved forward off a basivertebral vein.
 
 Size and place: the region recommended for opportunistic measurement at L1, which is to avoid the cortex and the vein
-(field.md, "Densitometry").
+(Docs/sources.md).
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from .outline import Outline, PixelGrid, Shares, outlines_of, shares
 if TYPE_CHECKING:
     from ..ct.geometry import Geometry
 
-#: The cortex is blurred over the rim of the outline: in-plane FWHM 1.0-1.3 mm (field.md, "Simulation").
+#: The cortex is blurred over the rim of the outline: in-plane FWHM 1.0-1.3 mm (Docs/sources.md).
 INSET_MM = 2.0
 
 #: No bone is as dark: gas, or pixels without data (the reader gives those -1024 HU).

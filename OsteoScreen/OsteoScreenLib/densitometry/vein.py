@@ -31,8 +31,8 @@ TIP_SHARE = 0.25
 
 _STEP_MM = 0.5
 
-#: Noise of a soft kernel hangs together over about this distance (field.md: in-plane FWHM 1.0-1.3 mm, so grains of
-#: about twice that), which is what counts for the standard error of a mean.
+#: Noise of a soft kernel hangs together over about this distance (Docs/sources.md: in-plane FWHM 1.0-1.3 mm, so grains
+#: of about twice that), which is what counts for the standard error of a mean.
 _GRAIN_MM = 2.0
 
 

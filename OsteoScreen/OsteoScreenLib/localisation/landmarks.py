@@ -15,7 +15,7 @@ from .candidates import STEP_MM, Candidate, Profile
 from .channels import NAMES
 
 #: Share of vertebrae of each name that bear a rib on a side. A 12th rib is absent or overlooked in one of ten
-#: (hypoplastic in 13 %, reference/field.md), lumbar and cervical ribs are rarer (judged); other thoracic vertebrae bear
+#: (hypoplastic in 13 %, Docs/sources.md), lumbar and cervical ribs are rarer (judged); other thoracic vertebrae bear
 #: theirs.
 _THORACIC, _LAST, _FIRST_LUMBAR, _LAST_CERVICAL, _OTHER = 0.98, 0.90, 0.04, 0.03, 0.01
 RIB_SHARE = {
@@ -26,7 +26,7 @@ RIB_SHARE = {
     "C7": _LAST_CERVICAL,
 }
 #: Share of S1 bodies that look like sacrum, and of others that do (L5 or S1 are transitional in 16 %,
-#: reference/field.md).
+#: Docs/sources.md).
 SACRUM_SHARE = {**dict.fromkeys(NAMES, 0.01), "L5": 0.08, "L6": 0.08, "S1": 0.92}
 #: How much of a landmark's evidence counts: the names hold most of it already. On 30 simulated trunks the names'
 #: log-loss was 0.39 without it, 0.40 with this, 0.42 with 1; kept for what the simulation has not shown the network.

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from .channels import NAMES
 
 #: Share of spines whose next vertebra is not the usual one: a thirteenth with ribs after T12; four or six lumbar
-#: bodies, which together are just under 10 % (reference/field.md; the split is judged).
+#: bodies, which together are just under 10 % (Docs/sources.md; the split is judged).
 T13_SHARE, FOUR_LUMBAR_SHARE, SIX_LUMBAR_SHARE = 0.03, 0.03, 0.05
 
 #: Distance in mm of the centres of a vertebra and the next one below, for an adult of average size. From Panjabi's body

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-#: Trabecular bone with 40 % fat marrow at 120 kVp, from attenuation tables at 70 keV (reference/field.md,
-#: "Simulation at 120 kVp"): CaHA 50, 100, 150, 200 mg/cm3 measure 41, 114, 187, 261 HU; the line through them.
+#: Trabecular bone with 40 % fat marrow at 120 kVp, from attenuation tables at 70 keV (Docs/sources.md):
+#: CaHA 50, 100, 150, 200 mg/cm3 measure 41, 114, 187, 261 HU; the line through them.
 TRABECULAR_HU_PER_BMD = 1.466
 TRABECULAR_HU_AT_ZERO = -32.5
 
-#: Unenhanced soft tissues, HU, as (low, high); reference/field.md, "Simulation at 120 kVp".
+#: Unenhanced soft tissues, HU, as (low, high); Docs/sources.md.
 FAT = (-118.0, -75.0)
 MUSCLE = (35.0, 68.0)
 BLOOD = (30.0, 58.0)

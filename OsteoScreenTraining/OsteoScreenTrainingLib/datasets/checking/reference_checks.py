@@ -27,7 +27,7 @@ LEVELS_APART = 45.0
 FROM_HU = 65.0
 #: A BMD near 0 is believed where the slice's HU bear it out to this, about the error of both.
 BORNE_OUT = 25.0
-#: Lines published for scanners have slopes of 0.60 to 0.93 (field.md).
+#: Lines published for scanners have slopes of 0.60 to 0.93 (Docs/sources.md).
 PUBLISHED_SLOPE = (0.58, 0.97)
 
 

@@ -47,7 +47,7 @@ USUAL_MM, LEAST_WALLED = 2.0, 0.4
 #: And what a depth costs by its distance from the usual one, HU per mm and mm: it decides only where hardly anything
 #: falls.
 PRIOR_COST = 6.0
-#: The fall's width that is looked for (mm, SD): the in-plane PSF's FWHM is 1.0-1.3 mm (field.md, "Simulation").
+#: The fall's width that is looked for (mm, SD): the in-plane PSF's FWHM is 1.0-1.3 mm (Docs/sources.md).
 EDGE_SD_MM = 0.7
 #: Blur moves the steepest fall inwards, off the bright cortex. By how much was measured on the nine hand-drawn outlines
 #: (shared/data/acrin-nsclc-fdg-pet-042) in pixels of 1 to 3 mm: half of what the pixel exceeds 0.6 mm, at most 1 mm.

@@ -18,7 +18,7 @@ from ...paper import paper
 from ...statistics.cohort_tests import Group
 
 #: Reference BMD is QCT with an error of its own, SD of an individual's value in mg/cm3: the paper's Model 1 reaches
-#: its accuracy where Table 1's distribution is blurred by 10-11 mg/cm3 (reference/study.md, "How hard the target is").
+#: its accuracy where Table 1's distribution is blurred by 10-11 mg/cm3 (Docs/sources.md).
 REFERENCE_SD_MG_CM3 = 10.0
 #: The share of that variance which L1 and L2 have in common (positioning, phantom): assumed; the rest is each body's.
 SHARED_VARIANCE = 0.8
@@ -29,7 +29,7 @@ LEVEL_STEP_MEAN_MG_CM3, LEVEL_STEP_SD_MG_CM3 = 1.5, 7.0
 LEAST_BMD_MG_CM3 = 10.0
 #: The scatter of the true BMD where the table gives none (its two oldest subjects), mg/cm3.
 LONE_SD_MG_CM3 = 10.0
-#: Scale of the vertebrae against Panjabi's mean: women about 0.90 of men (reference/field.md), SD assumed.
+#: Scale of the vertebrae against Panjabi's mean: women about 0.90 of men (Docs/sources.md), SD assumed.
 SCALE = {"M": (1.05, 0.05), "F": (0.95, 0.05)}
 #: Subjects who are excluded, for each that is included: 865 for 1048 (paper, Methods).
 EXCLUDED_PER_INCLUDED = 865 / 1048

@@ -13,7 +13,7 @@ from ..tissue import TRABECULAR_HU_AT_ZERO, TRABECULAR_HU_PER_BMD
 
 #: Days between two measurements of the phantom.
 CALIBRATION_DAYS = 91
-#: One SD of what a phantom measurement misses: of the slope (same-model scanners agree to 1.4 %, reference/field.md),
+#: One SD of what a phantom measurement misses: of the slope (same-model scanners agree to 1.4 %, Docs/sources.md),
 #: half of that within one scanner, assumed; of the intercept in mg/cm3, assumed.
 CALIBRATION_SLOPE_SD, CALIBRATION_INTERCEPT_SD = 0.007, 1.0
 #: The day from which drift counts.
@@ -70,7 +70,7 @@ class ScannerModel:
 
 
 #: Three scanners that differ as much as scanners do: eight of them misread another's calibration by -9.2 +/- 14 %, and
-#: they drift by -0.55 to -2.29 HU a year (reference/field.md). Noise and blur are those of low-dose chest CT at 2 mm
+#: they drift by -0.55 to -2.29 HU a year (Docs/sources.md). Noise and blur are those of low-dose chest CT at 2 mm
 #: (SD 15-30 HU, FWHM 1.0-1.3 mm, the same page).
 MODELS = (
     ScannerModel("SIM-A", "STANDARD", 0.5, 1.0, 0.0, -0.6, (15, 25), 0.45, 0.0),

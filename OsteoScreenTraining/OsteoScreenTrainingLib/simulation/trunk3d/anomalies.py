@@ -16,7 +16,7 @@ from .levels import CERVICAL, LUMBAR, THORACIC
 from .naming import ambiguities
 
 #: How often each is drawn. Reports for comparison: lumbosacral transition 16 %, hypoplastic 12th rib 13 %, lumbar
-#: counts other than five just under 10 % (reference/field.md). Rare variants are drawn more often than they are met, so
+#: counts other than five just under 10 % (Docs/sources.md). Rare variants are drawn more often than they are met, so
 #: that a network learns them (judged).
 SHARES = {
     "eleven pairs": 0.05, "thirteen pairs": 0.05, "hypoplastic": 0.12, "lumbar ribs": 0.04, "cervical ribs": 0.02,

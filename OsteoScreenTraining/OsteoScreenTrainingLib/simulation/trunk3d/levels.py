@@ -1,7 +1,7 @@
 """The vertebrae's names and sizes, and the values of the label map.
 
 Sizes are Panjabi's cadavers' (cervical 1991, thoracic 1991, lumbar 1992: upper endplate width and depth, posterior
-height), recalled and consistent with reference/field.md where it gives them; a person scales them.
+height), recalled and consistent with Docs/sources.md where it gives them; a person scales them.
 """
 
 from __future__ import annotations

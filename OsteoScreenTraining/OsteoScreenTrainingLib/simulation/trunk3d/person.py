@@ -9,7 +9,7 @@ import numpy as np
 #: The body height that Panjabi's vertebrae belong to, cm: judged, from his donors' mean of 168 cm.
 REFERENCE_HEIGHT_CM = 168.0
 #: L1 of a large American population measures 226 HU below 30 years and loses 2.5 HU a year; SD 40 (Jang 2019, in
-#: reference/field.md).
+#: Docs/sources.md).
 YOUNG_HU, LOSS_HU_PER_YEAR, HU_SD = 226.0, 2.5, 40.0
 
 

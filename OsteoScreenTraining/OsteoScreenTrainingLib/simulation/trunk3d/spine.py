@@ -23,7 +23,8 @@ CURVE = {"C1": 0.0, "C4": -11.0, "C7": -22.0, "T1": -24.0, "T7": 0.0, "T12": 14.
 SACRAL_TURN, SACRAL_STEP = (-50.0, -48.0, -20.0, 20.0), (0.85, 0.72, 0.6, 0.5)
 #: Height over depth of a body.
 WEDGE_ASPECT = 0.7
-#: Depth of the canal, mm: L1's is 19 at the endplates (Panjabi 1992, field.md) and less between them; the rest judged.
+#: Depth of the canal, mm: L1's is 19 at the endplates (Panjabi 1992, Docs/sources.md) and less between them; the rest
+#: judged.
 CANAL_DEPTH = {"C": 15.0, "T": 15.5, "L": 17.5, "S": 14.0}
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from .. import tissue
 from .person import Person
 
-#: Attenuation of bone and of iodine against 120 kVp, beyond soft tissue's: 100 and 140 kVp from reference/field.md
+#: Attenuation of bone and of iodine against 120 kVp, beyond soft tissue's: 100 and 140 kVp from Docs/sources.md
 #: (inverses of 0.927 and 1.053 on vertebral HU); 80 kVp continued from there (judged).
 KVP_FACTORS = {80: 1.25, 100: 1 / 0.927, 120: 1.0, 140: 1 / 1.053}
 KVP_SHARES = (0.04, 0.22, 0.6, 0.14)
