@@ -21,7 +21,7 @@ from OsteoScreenTrainingLib.simulation.trunk3d.writing import write_volume
 
 #: A stream that neither training, calibration nor evaluation uses.
 SEED = 4_242
-#: How near a suggested slice has to be to the true centre, mm (issue 5; study.md has 4 mm for a reader).
+#: How near a suggested slice has to be to the true centre, mm: what Docs/levels.md counts by.
 NEAR_MM = 4.0
 
 
