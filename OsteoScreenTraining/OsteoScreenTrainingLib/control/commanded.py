@@ -11,10 +11,11 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..training.stopping import INTERRUPTED, LOOK_S, STOP, job_folder, mark_stopped
+from ..training.stopping import INTERRUPTED, LOOK_S, STOP, job_folder, looked_for, mark_stopped
 
-#: Seconds that a command gets to follow a request by itself before it is interrupted, as by Ctrl-C.
-_PATIENCE_S = 4.0
+#: Seconds that a command gets to follow a request by itself before it is interrupted, as by Ctrl-C: one that does not
+#: look for requests, and one that looks between two steps, which take this long with a large network on a CPU.
+_PATIENCE_S, _STEP_S = 4.0, 120.0
 #: Seconds until a command that goes on all the same is interrupted again: the first interrupt may fall where it is
 #: swallowed (in a destructor, for example), and a command that ends in good order takes less.
 _AGAIN_S = 20.0
@@ -52,11 +53,11 @@ def _end_with(supervisor: int) -> None:
 
 
 def _interrupt_on_request(job: Path) -> None:
-    """Interrupt a command that does not look for requests itself, until it ends."""
+    """Interrupt a command that does not follow a request itself, until it ends."""
     while True:
         since = time.monotonic()
         while (job / STOP).exists():
-            if time.monotonic() - since > _PATIENCE_S:
+            if time.monotonic() - since > (_STEP_S if looked_for() else _PATIENCE_S):
                 mark_stopped(job, INTERRUPTED)
                 while True:
                     _interrupt()

@@ -13,7 +13,7 @@ import signal
 import time
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 #: The request, and in a job's folder what says that it was followed.
 STOP, STOPPED = "stop", "stopped"
@@ -26,7 +26,12 @@ LOOK_S = 1.0
 
 
 class StopRequests:
-    """Requests to stop what runs in ``run``."""
+    """Requests to stop what runs in ``run``.
+
+    As a context manager it says that what runs looks for them between its steps (:func:`looked_for`).
+    """
+
+    _looking: ClassVar[int] = 0
 
     def __init__(self, run: Path):
         self._job = job_folder()
@@ -34,6 +39,13 @@ class StopRequests:
         self._files = [folder / STOP for folder in folders]
         self._looked = 0.0
         self._made = False
+
+    def __enter__(self) -> StopRequests:
+        StopRequests._looking += 1
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        StopRequests._looking -= 1
 
     def made(self) -> bool:
         """Return whether a stop was asked for; it is looked for once a second at most."""
@@ -52,6 +64,11 @@ class StopRequests:
     def forget(self) -> None:
         """Take away a request to a run that had ended before; one to this job is kept, since it is never older."""
         _remove(path for path in self._files if self._job is None or path.parent != self._job)
+
+
+def looked_for() -> bool:
+    """Return whether something in this process looks for requests itself, and follows one when its step is done."""
+    return StopRequests._looking > 0
 
 
 def job_folder() -> Path | None:

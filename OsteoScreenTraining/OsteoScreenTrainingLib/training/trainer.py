@@ -109,6 +109,8 @@ class Trainer:
         with contextlib.ExitStack() as stack:
             stack.enter_context(told(self.folder, lambda: f"At step {self.counters.step} "))
             stack.enter_context(self._signal)
+            if self._requests is not None:
+                stack.enter_context(self._requests)
             log = RunLog(self.folder, first) if self.processes.first else None
             if log is not None:
                 stack.callback(log.close)

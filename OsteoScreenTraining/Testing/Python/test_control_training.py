@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -17,6 +18,7 @@ import torch
 
 from OsteoScreenLib.cli import main
 from OsteoScreenLib.models import load_bundle
+from OsteoScreenTrainingLib.control import commanded
 from OsteoScreenTrainingLib.control.jobs import kill_job, read_job, request_stop, start_job
 from OsteoScreenTrainingLib.control.runs import read_run
 from OsteoScreenTrainingLib.training.checkpoints import (
@@ -29,6 +31,7 @@ from OsteoScreenTrainingLib.training.checkpoints import (
 from OsteoScreenTrainingLib.training.config import from_dict, save_config
 from OsteoScreenTrainingLib.training.job_files import load_job
 from OsteoScreenTrainingLib.training.segmentation_task import SegmentationTask
+from OsteoScreenTrainingLib.training.stopping import FOLLOWED, JOB_VARIABLE, STOP, STOPPED
 
 
 @pytest.fixture
@@ -144,6 +147,41 @@ def test_a_stop_file_alone_is_enough_and_an_old_one_is_none(tiny_config, slice_s
     assert (bundle.name, bundle.version) == ("half-way", "0.5.0")
 
 
+def test_a_training_whose_step_takes_long_is_not_interrupted(tiny_config, slice_set, tmp_path, monkeypatch, capsys):
+    """It is left to end its step; a command that does not look for requests is interrupted."""
+    job, interrupted = tmp_path / "job", []
+    job.mkdir()
+    monkeypatch.setenv(JOB_VARIABLE, str(job))
+    monkeypatch.setattr(commanded, "_PATIENCE_S", 0.05)
+    monkeypatch.setattr(commanded, "LOOK_S", 0.05)
+    loss = SegmentationTask.loss
+
+    def interrupt():
+        interrupted.append(True)
+        sys.exit()  # the thread
+
+    def listens():
+        with contextlib.suppress(SystemExit):
+            commanded._interrupt_on_request(job)
+
+    def takes_long(self, outputs, target):
+        (job / STOP).touch()
+        time.sleep(1.5)
+        return loss(self, outputs, target)
+
+    monkeypatch.setattr(commanded, "_interrupt", interrupt)
+    monkeypatch.setattr(SegmentationTask, "loss", takes_long)
+    ear = threading.Thread(target=listens, daemon=True)
+    ear.start()
+    command = ["train", "segmentation", "--data", str(slice_set), "-o", str(tmp_path / "run")]
+    assert main([*command, "--config", str(_saved(tiny_config(**ENDLESS), tmp_path / "run.json"))]) == 0
+    assert "stopped by request" in capsys.readouterr().err and not interrupted
+    assert _step(tmp_path / "run") == 1 and (job / STOPPED).read_text() == FOLLOWED
+    (job / STOP).touch()
+    ear.join(600)
+    assert interrupted
+
+
 def test_a_study_stops_by_request(make_subject_set, subjects_of, tiny_config, tmp_path, paths):
     data, job, out = make_subject_set(tmp_path / "set", subjects_of()), tmp_path / "job", tmp_path / "study"
     tiny = tiny_config(**ENDLESS)
@@ -230,7 +268,7 @@ def test_memory_that_runs_out(tiny_config, slice_set, tmp_path, forked):
 
 def test_data_that_vanish(tiny_config, make_slice_set, tmp_path, monkeypatch, capsys):
     data = make_slice_set(tmp_path / "data")
-    values = tiny_config(**ENDLESS)
+    values = tiny_config(**ENDLESS | {"steps": 40})
     values["validation"]["every_steps"] = 8
     run = tmp_path / "run"
     loss = SegmentationTask.loss
