@@ -232,7 +232,7 @@ def test_a_documented_script_for_slicer_runs(
         names: dict[str, Any] = {"__name__": "__main__", "slicer": slicer}
         exec(compile(text, block.place, "exec"), names)
         if "JOB" in text:
-            host.wait_until(lambda: names["logic"].state("JOB").state != "running", timeout_s=120)
+            host.wait_until(lambda: names["logic"].state("JOB").state != "running", timeout_s=600)
             assert names["logic"].state("JOB").state == "finished"
     assert host.records.exceptions == []
     assert host.records.errors == []

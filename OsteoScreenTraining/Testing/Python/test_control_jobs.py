@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -35,6 +36,28 @@ def start(paths):
         if read_job(folder).state == "running":
             kill_job(folder)
             await_state(folder, "paused", "crashed")
+
+
+@pytest.fixture
+def idle(tmp_path):
+    """Return a command that waits for a file's content without computing anything, and what waits until it does."""
+    if not hasattr(os, "mkfifo"):
+        pytest.skip("this system has no named pipes")
+    pipe, held = tmp_path / "config.json", []
+    os.mkfifo(pipe)
+
+    def await_reading(seconds=600.0) -> None:
+        deadline = time.monotonic() + seconds
+        while not held:
+            assert time.monotonic() < deadline, "nobody reads"
+            time.sleep(0.02)
+            with contextlib.suppress(OSError):  # nobody reads yet
+                held.append(os.open(pipe, os.O_WRONLY | os.O_NONBLOCK))
+
+    command = ["train", "segmentation", "-o", tmp_path / "run", "--config", pipe, "--print-config"]
+    yield command, await_reading
+    for descriptor in held:
+        os.close(descriptor)
 
 
 def await_state(folder, *states, seconds=600.0) -> JobState:
@@ -142,14 +165,14 @@ def test_a_command_that_does_not_look_is_interrupted(start, tmp_path):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no signals")
-def test_a_command_whose_starter_ignores_interrupts_is_interrupted_too(start, tmp_path):
-    folder = tmp_path / "job"
+def test_a_command_whose_starter_ignores_interrupts_is_interrupted_too(start, idle, tmp_path):
+    folder, (command, await_reading) = tmp_path / "job", idle
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # as in a shell's background
     try:
-        start([*LONG, tmp_path / "slices"], folder)
+        start(command, folder)
     finally:
         signal.signal(signal.SIGINT, before)
-    await_file(tmp_path / "slices")
+    await_reading()
     request_stop(folder)
     assert await_state(folder, "paused").exit_code == 130
 
@@ -206,10 +229,10 @@ def test_a_killed_supervisor_takes_its_command_along(start, tmp_path, monkeypatc
     await_state(folder, "finished")
 
 
-def test_a_terminated_supervisor_hands_it_on(start, tmp_path):
-    folder = tmp_path / "job"
-    start([*LONG, tmp_path / "slices"], folder)
-    await_file(tmp_path / "slices")
+def test_a_terminated_supervisor_hands_it_on(start, idle, tmp_path):
+    folder, (command, await_reading) = tmp_path / "job", idle
+    start(command, folder)
+    await_reading()
     os.kill(pids(folder)[0], signal.SIGTERM)
     assert await_state(folder, "paused").exit_code == 130
 

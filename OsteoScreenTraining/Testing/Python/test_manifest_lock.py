@@ -83,7 +83,7 @@ def folder(tmp_path):
 
 
 def _ended(process):
-    _, said = process.communicate(timeout=120)
+    _, said = process.communicate(timeout=600)
     assert process.returncode == 0, said
 
 
