@@ -99,7 +99,7 @@ def test_a_driver_that_is_interrupted_and_then_killed_goes_on_and_screens_nothin
     assert State.RUNNING not in {row.state for row in rows(out).values()}
     written = written_at(out)
     held.let_go("case-003")
-    with held.started(out, "--workers=2") as driver:
+    with held.started(out, "--workers=1") as driver:
         waited(lambda: "case-003" in finished_ids(out) or driver.poll() is not None)
         time.sleep(chance.uniform(0.0, 0.5))
         workers = children(driver.pid, CHILD)
