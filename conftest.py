@@ -28,6 +28,14 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _no_step_is_long() -> None:
+    """Let no command tell of a step that takes a second, as any does on a busy machine: what is long, tests say."""
+    from OsteoScreenLib.cli import console
+
+    console.QUIET_S = 3600.0
+
+
 @pytest.fixture(scope="session")
 def repository() -> Path:
     """Return the repository's root."""
