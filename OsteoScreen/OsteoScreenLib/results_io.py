@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import fields, is_dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -171,7 +171,7 @@ def write_bytes_atomically(data: bytes, path: str | os.PathLike[str]) -> Path:
         with tempfile.NamedTemporaryFile(dir=target.parent, prefix=f".{target.name}.", delete=False) as file:
             temporary = file.name
             # A temporary file is private to its owner; the finished one gets the rights that any new file gets.
-            os.chmod(temporary, 0o666 & ~_umask())
+            os.chmod(temporary, 0o666 & ~process_umask())
             file.write(data)
         os.replace(temporary, target)
     except OSError as error:
@@ -182,8 +182,12 @@ def write_bytes_atomically(data: bytes, path: str | os.PathLike[str]) -> Path:
     return target
 
 
-def _umask() -> int:
-    """Return the process's mask for new files; reading it means setting it."""
+@cache
+def process_umask() -> int:
+    """Return the process's mask for new files.
+
+    It can be learnt by setting it alone: once, for other threads make files meanwhile.
+    """
     mask = os.umask(0o022)
     os.umask(mask)
     return mask

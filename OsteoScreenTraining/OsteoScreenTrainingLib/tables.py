@@ -12,20 +12,19 @@ from typing import Any
 
 import numpy as np
 
+from OsteoScreenLib.reports.table import safe_text
 from OsteoScreenLib.results_io import write_text_atomically
 
 Cell = str | int | float | None
 
-#: A spreadsheet takes a text that starts so for a formula, or strips it and then does.
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 _MINUS = "\N{MINUS SIGN}"
 
 
 def write_table(path_without_suffix: Path, header: Sequence[str], rows: Sequence[Sequence[Cell]]) -> tuple[Path, Path]:
     """Write NAME.csv and NAME.json (a list of objects, the same columns), each whole or not at all.
 
-    Numbers stay numbers; None and what is not finite become an empty cell and null. In the CSV, a text that a
-    spreadsheet would run as a formula gets a ' before it. Raises ValueError where a column's name comes twice or a row
+    Numbers stay numbers; None and what is not finite become an empty cell and null. In the CSV, no
+    text is one that a spreadsheet would run as a formula. Raises ValueError where a column's name comes twice or a row
     differs from the header in length, and OsteoScreenError where a file cannot be written.
     """
     if len(set(header)) != len(header):
@@ -55,7 +54,7 @@ def _plain(cell: Any) -> Cell:
 
 
 def _safe(cell: Cell) -> Cell:
-    return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA_STARTS) else cell
+    return safe_text(cell) if isinstance(cell, str) else cell
 
 
 def fixed(value: float, digits: int) -> str:

@@ -10,14 +10,13 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 from ..errors import InputError, OsteoScreenError
 from ..reports.kinds import RESULT
 from ..results import ScreeningResult
-from ..results_io import read_result, where_it_was, write_text_atomically
+from ..results_io import process_umask, read_result, where_it_was, write_text_atomically
 from ..turns import away
 from .store import study_folder
 
@@ -100,7 +99,7 @@ class StudyPlace:
     def _move_in(self, staging: Path) -> None:
         self.folder.parent.mkdir(exist_ok=True)
         # A temporary folder is private to its owner; the finished one gets the rights that any new folder gets.
-        staging.chmod(0o777 & ~_umask())
+        staging.chmod(0o777 & ~process_umask())
         if self.folder.exists():
             if self.finished() is not None:
                 return  # somebody whom the driver lost was quicker
@@ -135,14 +134,6 @@ def prepare_set(out: str | os.PathLike[str], set_id: str, described: Mapping[str
         raise OutputProblem(f"The results cannot be written to {out}: {_reason(error)}.") from error
     if not (root / SET).is_file():
         write_text_atomically(json.dumps(dict(described), indent=2, sort_keys=True) + "\n", root / SET)
-
-
-@cache
-def _umask() -> int:
-    """The process's mask, which can be learnt by setting it alone: once, for other threads make files meanwhile."""
-    mask = os.umask(0o022)
-    os.umask(mask)
-    return mask
 
 
 def _sealed(seal: Seal) -> dict[str, str]:

@@ -269,10 +269,16 @@ def test_a_table_is_written_twice_with_the_same_columns(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "=cmd|' /C calc'!A0"])
 def test_a_text_is_never_a_formula_and_a_number_stays_one(tmp_path: Path, text: str) -> None:
+    safe = "'" + text.strip()
     path, other = write_table(tmp_path / "t", [text, "x"], [[text, -1.5], ["plain", -2]])
     with open(path, newline="", encoding="utf-8") as file:
-        assert list(csv.reader(file)) == [["'" + text, "x"], ["'" + text, "-1.5"], ["plain", "-2"]]
+        assert list(csv.reader(file)) == [[safe, "x"], [safe, "-1.5"], ["plain", "-2"]]
     assert json.loads(other.read_text(encoding="utf-8"))[0] == {text: text, "x": -1.5}
+
+
+def test_a_text_is_no_formula_where_a_semicolon_parts_cells_either(tmp_path: Path) -> None:
+    path, _ = write_table(tmp_path / "t", ["scanner"], [["A;=1+1"]])
+    assert path.read_text(encoding="utf-8") == "scanner\nA;'=1+1\n"
 
 
 def test_a_table_that_loses_cells_is_refused(tmp_path: Path) -> None:
