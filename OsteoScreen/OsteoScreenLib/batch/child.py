@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..turns import Turn, Turns
 from ..worker.__main__ import Reply, serve
+from .inputs import sweep_fetched
 from .settings import MOST_IN_FLIGHT
 
 if TYPE_CHECKING:
@@ -91,4 +92,4 @@ def resident_mb() -> float:
 
 
 if __name__ == "__main__":
-    serve(PROTOCOL, _load)
+    serve(PROTOCOL, _load, lambda: sweep_fetched(os.getpid()))

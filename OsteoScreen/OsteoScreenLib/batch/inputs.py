@@ -23,6 +23,8 @@ _LOST = frozenset(
 
 #: How a folder of what was fetched is named, with the process that fetched it.
 _FETCHED = "osteoscreen-fetched-"
+#: How often it is swept: a process that ends may still be fetching meanwhile.
+_SWEEPS = 3
 
 
 @contextmanager
@@ -53,9 +55,13 @@ def scan_place(study: BatchStudy) -> Iterator[ScanPlace]:
 
 
 def sweep_fetched(pid: int) -> None:
-    """Remove what a process that was killed had fetched: a patient's scans must not stay behind."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{_FETCHED}{pid}-*"):
-        shutil.rmtree(folder, ignore_errors=True)
+    """Remove what a process had fetched that was killed, or ends now: a patient's scans must not stay behind."""
+    for _ in range(_SWEEPS):
+        left = list(Path(tempfile.gettempdir()).glob(f"{_FETCHED}{pid}-*"))
+        for folder in left:
+            shutil.rmtree(folder, ignore_errors=True)
+        if not left:
+            return
 
 
 def local_inputs(study: BatchStudy) -> list[str]:

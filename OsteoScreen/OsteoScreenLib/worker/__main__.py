@@ -28,16 +28,18 @@ def _load() -> Callable[[Any, Reply], None]:
     return handle
 
 
-def serve(protocol: str, load: Callable[[], Callable[[Any, Reply], None]]) -> None:
+def serve(
+    protocol: str, load: Callable[[], Callable[[Any, Reply], None]], at_end: Callable[[], None] = lambda: None
+) -> None:
     """Say hello by ``protocol``, then give each JSON line of stdin, and what writes its answers to stdout, to what
-    ``load`` imports; this never returns, and ends the process when stdin ends."""
+    ``load`` imports; this never returns, and ends the process when stdin ends, after ``at_end``."""
     given, channel = _own_streams()
     _write(channel, {"hello": protocol, "python": platform.python_version(), "pid": os.getpid()})
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     # Before anything waits for stdin: on Windows a library may look at it while it loads, and would wait as well.
     handle = load()
     lines: queue.SimpleQueue[bytes] = queue.SimpleQueue()
-    threading.Thread(target=_read, args=(given, lines), name="stdin", daemon=True).start()
+    threading.Thread(target=_read, args=(given, lines, at_end), name="stdin", daemon=True).start()
     while True:
         handle(_parsed(lines.get()), lambda answer: _write(channel, answer))
 
@@ -58,14 +60,17 @@ def _own_streams() -> tuple[BinaryIO, BinaryIO]:
     return given, channel
 
 
-def _read(given: BinaryIO, lines: queue.SimpleQueue[bytes]) -> None:
+def _read(given: BinaryIO, lines: queue.SimpleQueue[bytes], at_end: Callable[[], None]) -> None:
     """Hand on lines until stdin ends, and then end the process, whatever it is computing: nobody waits for it."""
     try:
         for line in given:
             if line.strip():
                 lines.put(line)
     finally:
-        os._exit(0)
+        try:
+            at_end()
+        finally:
+            os._exit(0)
 
 
 def _parsed(line: bytes) -> Any:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -16,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from batch_archive import PATIENCE_S, Archive, children, waited
+from batch_archive import ENGINE, PATIENCE_S, Archive, children, waited
 from phantom_ct import CENTRES
 
 from OsteoScreenLib.batch import apart
@@ -198,6 +200,15 @@ def test_a_child_killed_with_three_in_hand_costs_none_of_them_and_each_is_tried_
     ]
     assert stage.child() != child
     assert not fetched.exists()  # what it had from a server does not stay
+
+
+def test_what_a_child_has_fetched_goes_when_its_worker_ends(tmp_path):
+    environment = {**os.environ, "PYTHONPATH": str(ENGINE), "TMPDIR": str(tmp_path)}
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-m", CHILD], env=environment, **pipes) as child:
+        (tmp_path / f"osteoscreen-fetched-{child.pid}-abc" / "1.2.3").mkdir(parents=True)
+        child.communicate(timeout=PATIENCE_S)  # which closes its stdin, as the end of the worker does
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_one_of_three_that_kills_its_child_is_found_and_the_others_are_screened(stage, undisturbed):
