@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from typing import Any
 
 #: How often it is looked whether the jobs are still there [s].
-_LOOK_S = 15.0
+_LOOK_S = 5.0
 
 
 def main() -> int:
@@ -126,26 +126,41 @@ def _submit(cluster: Any, jobs: int) -> None:
 
 def _watched(batch: subprocess.Popen[bytes], cluster: Any, jobs: int) -> int:
     """Wait for the batch, and meanwhile submit a job for each whose workers have all gone; returns the exit code."""
-    running: set[str] = set()
+    joined, absent = _joined(cluster), set[str]()
     while True:
         try:
             return batch.wait(_LOOK_S)
         except subprocess.TimeoutExpired:
-            before, running = running, _running_jobs(cluster)
+            before, absent = absent, _absent_jobs(cluster, joined)
             # What the queue refuses now it may take the next time.
             with contextlib.suppress(RuntimeError):
-                if before - running:
-                    cluster.sync(cluster.scale_down, before - running)
+                if before & absent:  # twice: a worker may only be starting again
+                    cluster.sync(cluster.scale_down, before & absent)
                 _submit(cluster, jobs)
         except KeyboardInterrupt:
             return batch.wait()  # it heard it too
 
 
-def _running_jobs(cluster: Any) -> set[str]:
-    """Return the names of the jobs that have a worker; one that still waits in its queue has none."""
-    alive = {worker["name"] for worker in cluster.scheduler_info["workers"].values()}
-    groups = {name: spec.get("group", [""]) for name, spec in cluster.worker_spec.items()}
-    return {name for name, group in groups.items() if alive & {f"{name}{suffix}" for suffix in group}}
+def _joined(cluster: Any) -> set[str]:
+    """Return a set in which the name of every worker will be that has joined the scheduler, however soon it left."""
+    from distributed.diagnostics.plugin import SchedulerPlugin
+
+    names = {str(worker["name"]) for worker in cluster.scheduler_info["workers"].values()}
+
+    class Noting(SchedulerPlugin):
+        def add_worker(self, scheduler: Any, worker: str) -> None:
+            names.add(str(scheduler.workers[worker].name))
+
+    cluster.scheduler.add_plugin(Noting(), name="jobs that were here")
+    return names
+
+
+def _absent_jobs(cluster: Any, joined: set[str]) -> set[str]:
+    """Return the names of the jobs that had a worker and have none; one that still waits in its queue had none."""
+    alive = {str(worker["name"]) for worker in cluster.scheduler_info["workers"].values()}
+    jobs = {name: spec.get("group", [""]) for name, spec in cluster.worker_spec.items()}
+    workers = {name: {f"{name}{suffix}" for suffix in group} for name, group in jobs.items()}
+    return {name for name, group in workers.items() if group & joined and not group & alive}
 
 
 def _words(error: Exception) -> str:

@@ -75,7 +75,7 @@ def test_a_job_that_slurm_takes_away_is_submitted_anew_and_nothing_is_lost(archi
     private_slurm.ask(slurm, "scancel", "--full", "--name=dask-worker")
     _, complained = batch.communicate(timeout=PATIENCE_S)
     assert (batch.returncode, complaints(complained)) == (0, "")
-    assert len(list(tmp_path.glob("slurm-*.out"))) == 2  # a file for each job
+    assert len(list(tmp_path.glob("slurm-*.out"))) in (2, 3)  # a file for each job; a third where the end takes long
     assert results(out) == undisturbed
 
 
