@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 import signal
@@ -26,6 +27,32 @@ REPOSITORY = Path(__file__).resolve().parent
 # Tests that a shell started in its background ignore interrupts, and so would every command that they interrupt.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the slow tests, each process with its share of them: none is then left to run alone at the end."""
+    processes = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    if processes > 1:
+        items[:] = _slow_first(items, processes)
+
+
+def _slow_first(items: list[pytest.Item], processes: int) -> list[pytest.Item]:
+    """Return the tests in as many equal parts, as xdist's worksteal deals them out, with slow ones at each part's head.
+
+    Slow tests that are marked ``together`` share what is costly to set up, and stay in one part.
+    """
+    slow: dict[object, list[pytest.Item]] = {}
+    for item in items:
+        marker = item.get_closest_marker("slow")
+        if marker is not None:
+            slow.setdefault(item.path if marker.kwargs.get("together") else item.nodeid, []).append(item)
+    heads = [[item for group in list(slow.values())[part::processes] for item in group] for part in range(processes)]
+    others = iter([item for item in items if item.get_closest_marker("slow") is None])
+    ordered: list[pytest.Item] = []
+    for part, head in enumerate(heads):
+        end = len(items) * (part + 1) // processes
+        ordered += [*head, *itertools.islice(others, max(end - len(ordered) - len(head), 0))]
+    return [*ordered, *others]
 
 
 @pytest.fixture(scope="session", autouse=True)

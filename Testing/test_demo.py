@@ -11,7 +11,7 @@ from OsteoScreenLib.cli import main
 from OsteoScreenLib.models import default_bundle
 from OsteoScreenTrainingLib.simulation.study import SCHEMA, simulate_study
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.slow(together=True)
 
 
 @pytest.fixture(scope="module")

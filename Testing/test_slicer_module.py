@@ -30,6 +30,7 @@ def shares() -> list[list[Path]]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("files", shares(), ids=lambda files: ",".join(file.stem for file in files))
 def test_the_module_passes_its_tests(files: list[Path]) -> None:
     if slicer_host.missing():

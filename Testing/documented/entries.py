@@ -131,9 +131,7 @@ COMMANDS: dict[str, How] = {
         before=(inputs.collection("ctspine1k"),)
     ),
     # -- simulating, training, scoring
-    "python3 run.py simulate study -o OUT --seed 7 --bmd 95": How(
-        elsewhere="OsteoScreenTraining/Testing/Slicer/DrawingTest.py"
-    ),
+    "python3 run.py simulate study -o OUT --seed 7 --bmd 95": How(),
     "python3 run.py simulate slices -o DATA --count 2000": How({"--count 2000": "--count 8"}),
     "python3 run.py simulate cohort -o COHORT": How({"COHORT": "COHORT --count 8"}),
     "python3 run.py simulate trunks -o TRUNKS --count 20": How({"--count 20": "--count 1"}),

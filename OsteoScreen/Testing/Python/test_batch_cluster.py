@@ -18,7 +18,7 @@ from orthanc_process import free_port
 
 from OsteoScreenLib.batch.study import State
 
-pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals are POSIX's")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.name != "posix", reason="signals are POSIX's")]
 
 
 @contextmanager

@@ -19,6 +19,8 @@ from batch_archive import PATIENCE_S, complaints, events, finished_ids, results,
 from OsteoScreenLib.batch.driver import none_there
 from OsteoScreenLib.batch.study import State
 
+pytestmark = pytest.mark.slow
+
 #: Runs in the namespace: argv is the scenario, OUT, the command as JSON, and the file that holds a study back. It
 #: prints what each run said, as JSON.
 IN_NAMESPACE = """

@@ -30,7 +30,7 @@ from phantom_ct import CENTRES
 from OsteoScreenLib.batch.study import State
 from OsteoScreenLib.cli import main
 
-pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals are POSIX's")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.name != "posix", reason="signals are POSIX's")]
 
 CHILD, WORKER = "OsteoScreenLib.batch.child", "multiprocessing.spawn import spawn_main"
 SEED = 20240615

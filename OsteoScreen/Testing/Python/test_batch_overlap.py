@@ -29,7 +29,10 @@ from OsteoScreenLib.batch.screener import Screener, Screeners
 from OsteoScreenLib.batch.settings import BatchSettings, used_bundles, versions
 from OsteoScreenLib.batch.study import BatchStudy, State
 
-pytestmark = pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="signals, and names of open files, of Linux")
+pytestmark = [
+    pytest.mark.slow(together=True),
+    pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="signals, and names of open files, of Linux"),
+]
 
 CHILD = "OsteoScreenLib.batch.child"
 

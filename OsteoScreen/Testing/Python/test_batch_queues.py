@@ -14,9 +14,12 @@ from batch_archive import PATIENCE_S, complaints, finished_ids, results, waited
 
 EXAMPLE = Path(__file__).resolve().parents[3] / "Resources" / "batch_on_a_cluster.py"
 
-pytestmark = pytest.mark.skipif(
-    importlib.util.find_spec("dask_jobqueue") is None, reason="dask-jobqueue is not installed (the extra `cluster`)"
-)
+pytestmark = [
+    pytest.mark.slow(together=True),
+    pytest.mark.skipif(
+        importlib.util.find_spec("dask_jobqueue") is None, reason="dask-jobqueue is not installed (the extra `cluster`)"
+    ),
+]
 
 
 def script(system: str, *words: str) -> str:

@@ -33,6 +33,8 @@ from OsteoScreenTrainingLib.training.job_files import load_job
 from OsteoScreenTrainingLib.training.segmentation_task import SegmentationTask
 from OsteoScreenTrainingLib.training.stopping import FOLLOWED, JOB_VARIABLE, STOP, STOPPED
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def start(paths):

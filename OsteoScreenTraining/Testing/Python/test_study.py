@@ -27,7 +27,7 @@ from OsteoScreenTrainingLib.study.beside_tables import verdict
 from OsteoScreenTrainingLib.study.profiles import COMPARISONS, FULL, QUICK, load_profile
 from Testing.Python.forked_commands import ForkedCommands
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.slow(together=True)
 
 #: Networks that learn next to nothing: what is tested is that everything is there, adds up and comes again.
 TINY: dict[str, Any] = {
