@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from ..errors import InputError, OsteoScreenError
 from .audit import AuditLog
-from .interrupts import interrupted_later
+from .interrupts import interrupted_at_looks, interrupted_later
 from .outcome import Order, Outcome, Trouble
 from .settings import BatchSettings, Pace
 from .store import ResultSet, Store
@@ -102,13 +102,14 @@ class Driver:
         Raises BatchStopped where nothing can be screened just now, StoreError where the store cannot be written, and
         what the workers raise. What is in flight then is waiting again.
         """
-        try:
-            while self._screen_waiting(alone=False) or self._screen_waiting(alone=True):
-                pass
-        finally:
-            self._leave()
+        with interrupted_at_looks() as look:
+            try:
+                while self._screen_waiting(look, alone=False) or self._screen_waiting(look, alone=True):
+                    pass
+            finally:
+                self._leave()
 
-    def _screen_waiting(self, *, alone: bool) -> bool:
+    def _screen_waiting(self, look: Callable[[], None], *, alone: bool) -> bool:
         """Screen what waits, as of now; returns whether there was any."""
         waiting = self._store.waiting(self._set.id, alone=alone)
         first = next(waiting, None)
@@ -120,6 +121,7 @@ class Driver:
         waiting = itertools.chain([first], waiting)
         exhausted = False
         while not exhausted or self._running:
+            look()
             with interrupted_later():
                 exhausted = exhausted or self._fill(waiting)
             for study_id, outcome in self._workers.outcomes(_TICK_S):

@@ -1,11 +1,12 @@
-"""Interrupts that wait: what belongs together in store and log is put down as a whole, or not at all."""
+"""Interrupts that wait: none is lost, and what belongs together in store and log is put down whole, or not at all."""
 
 from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import FrameType
 
 #: What ends a batch in order: Ctrl-C, and a system or a queue that wants the machine back.
 _INTERRUPTS = (signal.SIGINT, signal.SIGTERM)
@@ -29,3 +30,37 @@ def interrupted_later() -> Iterator[None]:
             signal.signal(number, handler)
         if came:
             signal.raise_signal(came[0])
+
+
+@contextmanager
+def interrupted_at_looks() -> Iterator[Callable[[], None]]:
+    """Yield what is to be called now and then: an interrupt that came meanwhile is handled there, a second one at once.
+
+    Python drops what is raised in a destructor, Dask's among them, and so an interrupt that is handled there.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: None  # interrupts are the main thread's
+        return
+    came: list[int] = []
+    heard: list[int] = []
+    found = {number: signal.getsignal(number) for number in _INTERRUPTS}
+    handlers = {number: handler for number, handler in found.items() if callable(handler)}
+
+    def note(number: int, frame: FrameType | None) -> None:
+        came.append(number)
+        if len(came) + len(heard) > 1:
+            handlers[signal.Signals(number)](number, frame)
+
+    def look() -> None:
+        if came:
+            heard.append(came.pop())
+            handlers[signal.Signals(heard[-1])](heard[-1], None)
+
+    for number in handlers:
+        signal.signal(number, note)
+    try:
+        yield look
+        look()
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)

@@ -12,6 +12,7 @@ from batch_archive import check_alone, events
 from OsteoScreenLib.batch.audit import AuditLog
 from OsteoScreenLib.batch.display import Display
 from OsteoScreenLib.batch.driver import BatchStopped, Driver
+from OsteoScreenLib.batch.interrupts import interrupted_at_looks
 from OsteoScreenLib.batch.outcome import Order, Outcome, Trouble, troubled
 from OsteoScreenLib.batch.settings import BatchSettings, Pace
 from OsteoScreenLib.batch.store import Store
@@ -52,9 +53,11 @@ def screened(order: Order, before: int = 0) -> Outcome:
     return Outcome.from_json(outcome.to_json())
 
 
-def drive(tmp_path, answer: Answer, count: int = 12, kept_by: type[AuditLog] = AuditLog):
+def drive(
+    tmp_path, answer: Answer, count: int = 12, kept_by: type[AuditLog] = AuditLog, done_by: type[Scripted] = Scripted
+):
     """Run a batch of ``count`` studies; returns the workers, and the rows by id, also where it stopped."""
-    workers = Scripted(answer)
+    workers = done_by(answer)
     problem = None
     with Store.open(tmp_path) as store:
         set_id = store.begin_set({}, {"osteoscreen": "1"}, [])
@@ -179,6 +182,37 @@ class Interrupted(AuditLog):
         if event == "study ended":
             signal.raise_signal(signal.SIGINT)
         super().note(event, **details)
+
+
+class InterruptedInADestructor(Scripted):
+    """Workers whose client is interrupted where Python drops what is raised, as in the end of one of Dask's futures."""
+
+    class Future:
+        def __del__(self) -> None:
+            signal.raise_signal(signal.SIGINT)
+
+    def outcomes(self, patience_s: float) -> list[tuple[str, Outcome | None]]:
+        if "s05" in self.sent:
+            self.Future()
+        return super().outcomes(patience_s)
+
+
+def test_an_interrupt_in_a_destructor_is_not_lost(tmp_path):
+    _, rows, problem = drive(tmp_path, screened, done_by=InterruptedInADestructor)
+    assert isinstance(problem, KeyboardInterrupt)
+    found = states(rows)
+    assert set(found) == {"screened", "waiting"} and sum(found.values()) == 12
+    assert len([line for line in events(tmp_path) if line["event"] == "study ended"]) == found["screened"]
+
+
+def test_a_second_interrupt_waits_for_no_look():
+    reached = False
+    with pytest.raises(KeyboardInterrupt), interrupted_at_looks():
+        signal.raise_signal(signal.SIGINT)
+        reached = True
+        signal.raise_signal(signal.SIGINT)
+        reached = False
+    assert reached
 
 
 def test_an_interrupt_between_store_and_log_waits_until_both_say_the_same(tmp_path):
