@@ -72,6 +72,14 @@ def cut_short(path: Path, keep: float) -> Path:
     return path
 
 
+def header_alone(header: Path) -> Path:
+    """Remove what lies beside a header, and return it."""
+    for path in header.parent.iterdir():
+        if path != header:
+            path.unlink()
+    return header
+
+
 def write_text(folder: Path, name: str, text: str = "no segmentation") -> Path:
     (folder / name).write_text(text)
     return folder / name

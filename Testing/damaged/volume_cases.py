@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
-from .table import INPUT, LEVELS, REFUSED, USAGE, case, copied, cut_short, measured
+from .table import INPUT, LEVELS, REFUSED, USAGE, case, copied, cut_short, header_alone, measured
 
 
 @case("scan that is not there", INPUT, "nowhere")
@@ -176,11 +176,7 @@ def _(sources, folder):
 
 @case("NRRD without its data file", INPUT, r"ct\.nhdr")
 def _(sources, folder):
-    sources.phantom.write(folder / "ct.nhdr")
-    for path in folder.iterdir():
-        if path.suffix != ".nhdr":
-            path.unlink()
-    return measured(folder / "ct.nhdr", sources)
+    return measured(header_alone(sources.phantom.write(folder / "ct.nhdr")), sources)
 
 
 @case("NRRD that points at another file", INPUT, r"ct\.nhdr")
@@ -210,8 +206,4 @@ def _(sources, folder):
 
 @case("MetaImage without its data file", INPUT, r"ct\.mhd")
 def _(sources, folder):
-    sources.phantom.write(folder / "ct.mhd")
-    for path in folder.iterdir():
-        if path.suffix != ".mhd":
-            path.unlink()
-    return measured(folder / "ct.mhd", sources)
+    return measured(header_alone(sources.phantom.write(folder / "ct.mhd")), sources)
